@@ -1,0 +1,53 @@
+# `make help` lists the targets. One Cargo profile (release) and one target directory for all of
+# them: RocksDB compiles for a quarter of an hour per profile.
+
+CARGO ?= cargo
+export RUST_BACKTRACE ?= 1
+
+.NOTPARALLEL:
+.PHONY: help run test format-check lint doc unit bench signatures bless audit docs packages
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: ## Build, start four validators, pay end to end, stay until Ctrl-C (ONESHOT=1: stop then)
+	@ONESHOT=$(ONESHOT) scripts/run.sh
+
+test: packages format-check lint doc unit ## Everything that CI runs
+	@echo "All tests passed."
+
+packages: ## Install the system packages that are missing
+	@scripts/install-packages.sh
+
+format-check: ## Formatting as rustfmt has it
+	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	$(CARGO) fmt --all --check
+
+lint: ## Clippy, warnings are errors
+	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
+	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
+
+doc: ## API documentation, warnings are errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --release --no-deps --workspace
+
+unit: ## Unit, property, conformance and system tests
+	$(CARGO) build --locked --release --workspace --bins
+	$(CARGO) test --locked --release --workspace
+
+bench: ## Measure four validators on this machine (ARGS="--output json" and other flags)
+	@scripts/bench.sh $(ARGS)
+
+signatures: ## A million random signature cases against an independent implementation
+	TONLE_CASES=1000000 $(CARGO) test --locked --release -p tonle-model
+
+bless: ## Write the conformance vectors anew, after changing bytes on purpose
+	TONLE_BLESS=1 $(CARGO) test --locked --release -p tonle-tests --test vectors every_encoding
+
+audit: ## Licences, sources and duplicates of all dependencies (installs cargo-deny)
+	@command -v cargo-deny >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	$(CARGO) fetch --locked
+	$(CARGO) deny --offline check bans licenses sources
+
+docs: ## The book, in docs/book-out (installs mdbook)
+	@command -v mdbook >/dev/null 2>&1 || $(CARGO) install --locked mdbook
+	mdbook build docs

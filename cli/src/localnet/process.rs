@@ -1,0 +1,140 @@
+//! A validator's process: started in a session of its own, recognized, signalled, waited for.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal, setsid};
+
+use crate::error::CliError;
+
+/// Names another `tonled`.
+const VARIABLE: &str = "TONLED";
+/// How often a process is looked at while waiting for its end.
+const PACE: Duration = Duration::from_millis(5);
+
+/// Whether the validator outlives the command that starts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// It ends with this process.
+    Attached,
+    /// It stays.
+    Detached,
+}
+
+/// Where `tonled` is: named by `TONLED`, or beside this program.
+pub fn find_program() -> Result<PathBuf, CliError> {
+    let here = std::env::current_exe()?;
+    let program = match std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
+        Some(named) => std::path::absolute(named)?,
+        None => here.with_file_name("tonled"),
+    };
+    match program.is_file() {
+        true => Ok(program),
+        false => Err(CliError::usage(format!("there is no {}", program.display()))
+            .help("build it with `cargo build --release`, or name it with TONLED")),
+    }
+}
+
+/// Starts a validator. The new process is first this program, which leaves the terminal's session
+/// and then becomes `tonled` under the same number.
+pub fn start(program: &Path, config: &Path, log: &Path, life: Life) -> Result<Child, CliError> {
+    let log = File::options().create(true).append(true).open(log)?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["localnet", "run"]);
+    if life == Life::Attached {
+        command.arg("--attached");
+    }
+    command.arg(program).arg(config);
+    // What the user set for a node of their own must not reach these, nor must our own settings.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("TONLED_") || text.starts_with("TONLE_") {
+            command.env_remove(&name);
+        }
+    }
+    let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+    Ok(child)
+}
+
+/// Becomes `tonled`; returns only if that fails.
+pub fn become_validator(program: &Path, config: &Path, attached: bool) -> CliError {
+    // It fails only for a process that leads a session already, which is as good.
+    let _already_leads = setsid();
+    if attached && let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
+        return CliError::failed(format!("cannot tie the process to its parent: {error}"));
+    }
+    let error = Command::new(program).arg("--config").arg(config).exec();
+    CliError::failed(format!("cannot run {}: {error}", program.display()))
+}
+
+/// Whether that process runs and is the validator with that configuration: numbers are used again,
+/// and a stranger must never be signalled.
+pub fn runs(pid: u32, config: &Path) -> bool {
+    let directory = PathBuf::from(format!("/proc/{pid}"));
+    if !Path::new("/proc/self").exists() {
+        // No /proc: all that can be known is that there is such a process.
+        return signal_number(pid)
+            .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok());
+    }
+    let Ok(arguments) = fs::read(directory.join("cmdline")) else { return false };
+    let wanted = config.as_os_str().as_encoded_bytes();
+    // An ended process whose parent did not look yet has no arguments.
+    arguments.split(|byte| *byte == 0).any(|argument| argument == wanted)
+}
+
+fn signal_number(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+/// Signals a validator's process, if it runs.
+pub fn signal(pid: u32, config: &Path, signal: Signal) {
+    if runs(pid, config)
+        && let Some(pid) = signal_number(pid)
+    {
+        // It may end by itself at this very moment.
+        let _gone = kill_process(pid, signal);
+    }
+}
+
+/// Waits for the end of a validator's process; false if it is still there at the deadline.
+pub async fn wait_for_end(pid: u32, config: &Path, deadline: Instant) -> bool {
+    while runs(pid, config) {
+        if Instant::now() >= deadline {
+            return false;
+        }
+        tokio::time::sleep(PACE).await;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sleeper() -> Child {
+        Command::new("sleep").arg("600").spawn().unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_the_process_with_that_configuration_is_signalled() {
+        let mut child = sleeper();
+        let pid = child.id();
+        let (its_own, other) = (Path::new("600"), Path::new("/other/config.toml"));
+        // Between fork and exec the arguments are still those of this test.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !runs(pid, its_own) && Instant::now() < deadline {
+            tokio::task::yield_now().await;
+        }
+        assert!(runs(pid, its_own));
+        assert!(!runs(pid, other));
+        signal(pid, other, Signal::KILL);
+        assert!(child.try_wait().unwrap().is_none(), "a stranger was signalled");
+        assert!(!wait_for_end(pid, its_own, Instant::now()).await);
+        signal(pid, its_own, Signal::KILL);
+        assert!(wait_for_end(pid, its_own, deadline).await);
+        child.wait().unwrap();
+    }
+}

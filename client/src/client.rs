@@ -1,0 +1,318 @@
+//! The calls, one method per route.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use parity_scale_codec::{Compact, Encode};
+use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use tonle_model::decode;
+use tonle_model::hash::{BlockHash, TransactionHash};
+use tonle_model::id::{AccountId, AssetId};
+use tonle_model::number::Height;
+use tonle_model::transaction::{Payload, Transaction};
+
+use crate::api::{
+    Account, Asset, Balance, Block, BlockBrief, BlockReceipts, BlocksQuery, Domain, EncodeReply,
+    HistoryEntry, HistoryQuery, JSON, NodeStatus, Page, Parameters, Problem, SCALE, StatusQuery,
+    SubmitCode, SubmitItem, SubmitReply, TransactionStatus, Validator, Wait,
+};
+use crate::error::ClientError;
+
+/// To get a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// To get an answer, beyond what the request itself asks to wait.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Shorter than a node keeps an idle connection, so that a request seldom meets a closing one.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// One node's API. Cheap to clone; clones share connections, which are kept open.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: Url,
+}
+
+/// How to name a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockId {
+    /// By its place.
+    Height(Height),
+    /// By its hash.
+    Hash(BlockHash),
+}
+
+impl fmt::Display for BlockId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Height(height) => height.fmt(formatter),
+            Self::Hash(hash) => hash.fmt(formatter),
+        }
+    }
+}
+
+/// The SCALE array of transactions that are encoded already, each as [`Transaction::encode`] or
+/// [`tonle_model::transaction::SignedTransaction::bytes`] has it: a body for
+/// [`Client::submit_encoded`].
+pub fn encode_array<'a>(transactions: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Bytes {
+    // A count past u32 does not fit into any body that a node takes.
+    let count = Compact(u32::try_from(transactions.len()).unwrap_or(u32::MAX)).encode();
+    let length: usize = transactions.clone().map(<[u8]>::len).sum();
+    let mut body = BytesMut::with_capacity(count.len() + length);
+    body.put_slice(&count);
+    transactions.for_each(|bytes| body.put_slice(bytes));
+    body.freeze()
+}
+
+impl Client {
+    /// A client of the node at `url`, such as `http://127.0.0.1:8080`.
+    pub fn new(url: &str) -> Result<Self, ClientError> {
+        let invalid = || ClientError::Url { url: url.to_owned() };
+        let base: Url = url.parse().map_err(|_| invalid())?;
+        if base.scheme() != "http" || base.cannot_be_a_base() {
+            return Err(invalid());
+        }
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            // A validator is reached directly; a proxy of the environment is for the web.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|_| invalid())?;
+        Ok(Self { http, base })
+    }
+
+    /// The node's address.
+    pub fn url(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    /// Sends one transaction.
+    pub async fn submit(&self, transaction: &Transaction) -> Result<SubmitReply, ClientError> {
+        self.json(self.post_transactions(SCALE, transaction.encode().into())).await
+    }
+
+    /// Sends one transaction as JSON: the same, slower, for whoever wants to see it on the wire.
+    pub async fn submit_json(&self, transaction: &Transaction) -> Result<SubmitReply, ClientError> {
+        let body = self.to_json(transaction)?;
+        self.json(self.post_transactions(JSON, body)).await
+    }
+
+    /// Sends an array and tells what became of each. An error means that none was taken.
+    pub async fn submit_all(
+        &self,
+        transactions: &[Transaction],
+    ) -> Result<Vec<SubmitItem>, ClientError> {
+        let encoded: Vec<_> = transactions.iter().map(Encode::encode).collect();
+        let body = encode_array(encoded.iter().map(Vec::as_slice));
+        self.json(self.post_transactions(SCALE, body)).await
+    }
+
+    /// Sends an array made by [`encode_array`] and gets one byte about each: the fast way. An
+    /// error means that none was taken.
+    pub async fn submit_encoded(
+        &self,
+        body: Bytes,
+    ) -> Result<Vec<(TransactionHash, SubmitCode)>, ClientError> {
+        self.scale(self.post_transactions(SCALE, body)).await
+    }
+
+    /// Where a transaction stands; with `wait`, held until that is final or the time is up.
+    pub async fn status(
+        &self,
+        hash: &TransactionHash,
+        wait: Option<Duration>,
+    ) -> Result<TransactionStatus, ClientError> {
+        let query = StatusQuery { wait: wait.map(Wait::at_most) };
+        let request = self.get(&["v1", "transactions", &hash.to_string()]).query(&query);
+        let reply: SubmitReply = self.json(patient(request, query.wait)).await?;
+        Ok(reply.status)
+    }
+
+    /// Asks the node for the bytes and the hash to sign.
+    pub async fn encode(&self, payload: &Payload) -> Result<EncodeReply, ClientError> {
+        let body = self.to_json(payload)?;
+        let request = self.http.post(self.address(&["v1", "transactions", "encode"]));
+        self.json(request.header(CONTENT_TYPE, JSON).body(body)).await
+    }
+
+    /// One account.
+    pub async fn account(&self, id: &AccountId) -> Result<Account, ClientError> {
+        self.json(self.get(&["v1", "accounts", id.as_str()])).await
+    }
+
+    /// What an account has.
+    pub async fn balances(&self, id: &AccountId) -> Result<Vec<Balance>, ClientError> {
+        self.list(&["v1", "accounts", id.as_str(), "balances"]).await
+    }
+
+    /// A page of an account's movements, newest first.
+    pub async fn history(
+        &self,
+        id: &AccountId,
+        query: &HistoryQuery,
+    ) -> Result<Page<HistoryEntry>, ClientError> {
+        self.json(self.get(&["v1", "accounts", id.as_str(), "transactions"]).query(query)).await
+    }
+
+    /// All assets.
+    pub async fn assets(&self) -> Result<Vec<Asset>, ClientError> {
+        self.list(&["v1", "assets"]).await
+    }
+
+    /// One asset.
+    pub async fn asset(&self, id: &AssetId) -> Result<Asset, ClientError> {
+        self.json(self.get(&["v1", "assets", id.as_str()])).await
+    }
+
+    /// All domains.
+    pub async fn domains(&self) -> Result<Vec<Domain>, ClientError> {
+        self.list(&["v1", "domains"]).await
+    }
+
+    /// The network's parameters.
+    pub async fn parameters(&self) -> Result<Parameters, ClientError> {
+        self.json(self.get(&["v1", "parameters"])).await
+    }
+
+    /// The validators of the next height in canonical order.
+    pub async fn validators(&self) -> Result<Vec<Validator>, ClientError> {
+        self.list(&["v1", "validators"]).await
+    }
+
+    /// A page of blocks, upward.
+    pub async fn blocks(&self, query: &BlocksQuery) -> Result<Page<BlockBrief>, ClientError> {
+        let request = self.get(&["v1", "blocks"]).query(query);
+        self.json(patient(request, query.wait)).await
+    }
+
+    /// Receipts of blocks, upward: follows commits at little cost. With `wait`, held until block
+    /// `from` exists; none if the time is up.
+    pub async fn receipts(&self, query: &BlocksQuery) -> Result<Vec<BlockReceipts>, ClientError> {
+        let request = self.get(&["v1", "blocks"]).query(query);
+        self.scale(patient(request, query.wait)).await
+    }
+
+    /// One block.
+    pub async fn block(&self, id: BlockId) -> Result<Block, ClientError> {
+        self.json(self.get(&["v1", "blocks", &id.to_string()])).await
+    }
+
+    /// The node about itself.
+    pub async fn node_status(&self) -> Result<NodeStatus, ClientError> {
+        self.json(self.get(&["status"])).await
+    }
+
+    /// The node's metrics in Prometheus' text form.
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        let bytes = self.send(self.get(&["metrics"])).await?;
+        String::from_utf8(bytes.into()).map_err(|error| self.unexpected(error))
+    }
+
+    /// Whether the node is ready for work; the problem's detail says why not.
+    pub async fn health(&self) -> Result<(), ClientError> {
+        self.send(self.get(&["health", "ready"])).await.map(drop)
+    }
+
+    fn address(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        // `new` refused addresses that cannot be a base. The segments are escaped: assets have #.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    fn get(&self, path: &[&str]) -> RequestBuilder {
+        self.http.get(self.address(path)).timeout(ANSWER_TIMEOUT)
+    }
+
+    fn post_transactions(&self, media_type: &'static str, body: Bytes) -> RequestBuilder {
+        let request = self.http.post(self.address(&["v1", "transactions"]));
+        request.header(CONTENT_TYPE, media_type).body(body).timeout(ANSWER_TIMEOUT)
+    }
+
+    fn to_json(&self, value: &impl Serialize) -> Result<Bytes, ClientError> {
+        serde_json::to_vec(value).map(Bytes::from).map_err(|error| self.unexpected(error))
+    }
+
+    async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        let bytes = self.send(request.header(ACCEPT, JSON)).await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.unexpected(error))
+    }
+
+    async fn scale<T: parity_scale_codec::Decode>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<T, ClientError> {
+        let bytes = self.send(request.header(ACCEPT, SCALE)).await?;
+        decode::all(&bytes).map_err(|error| self.unexpected(error))
+    }
+
+    /// A list that the node gives in pages, whole.
+    async fn list<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Vec<T>, ClientError> {
+        let mut all = Vec::new();
+        let mut cursor = None;
+        loop {
+            let request = self.get(path);
+            let request = match &cursor {
+                Some(cursor) => request.query(&[("cursor", cursor)]),
+                None => request,
+            };
+            let page: Page<T> = self.json(request).await?;
+            all.extend(page.items);
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok(all),
+            }
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Bytes, ClientError> {
+        let response = request.send().await.map_err(|error| self.failed(&error))?;
+        let status = response.status();
+        if status.is_success() {
+            return response.bytes().await.map_err(|error| self.failed(&error));
+        }
+        Err(self.problem(status, response).await)
+    }
+
+    async fn problem(&self, status: StatusCode, response: Response) -> ClientError {
+        let bytes = match response.bytes().await {
+            Ok(bytes) => bytes,
+            Err(error) => return self.failed(&error),
+        };
+        match serde_json::from_slice::<Problem>(&bytes) {
+            Ok(problem) => ClientError::Problem(Box::new(problem)),
+            Err(_) => self.unexpected(format!("HTTP {status} without a problem document")),
+        }
+    }
+
+    fn failed(&self, error: &reqwest::Error) -> ClientError {
+        let url = self.url().to_owned();
+        if error.is_timeout() && !error.is_connect() {
+            return ClientError::Timeout { url };
+        }
+        // The innermost error is what the system said; the outer ones repeat the address.
+        let mut reason: &dyn std::error::Error = error;
+        while let Some(source) = reason.source() {
+            reason = source;
+        }
+        ClientError::Unreachable { url, reason: reason.to_string() }
+    }
+
+    fn unexpected(&self, reason: impl fmt::Display) -> ClientError {
+        ClientError::Decode { url: self.url().to_owned(), reason: reason.to_string() }
+    }
+}
+
+/// Gives an answer that the node holds back the time to arrive.
+fn patient(request: RequestBuilder, wait: Option<Wait>) -> RequestBuilder {
+    let wait = wait.map_or(Duration::ZERO, Wait::duration);
+    request.timeout(ANSWER_TIMEOUT + wait)
+}

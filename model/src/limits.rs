@@ -1,0 +1,34 @@
+//! Every bound of the wire and the ledger, by name (ledger.md, Transaction: Limits).
+
+/// Longest SCALE transaction, signatures included.
+pub const TRANSACTION_BYTES_MAX: usize = 64 * 1024;
+/// Most steps in one transaction.
+pub const STEPS_MAX: usize = 256;
+/// Most signatures on one transaction.
+pub const SIGNATURES_MAX: usize = 32;
+/// Longest transaction reference and memo, in bytes of UTF-8.
+pub const REFERENCE_BYTES_MAX: usize = 64;
+/// Longest memo of a transfer, in bytes of UTF-8.
+pub const MEMO_BYTES_MAX: usize = 140;
+/// Longest SCALE batch.
+pub const BATCH_BYTES_MAX: usize = 512 * 1024;
+/// Most transactions in one batch: no smaller transaction than this share of a batch exists.
+pub const BATCH_TRANSACTIONS_MAX: usize = 4096;
+/// Most batches in one header.
+pub const HEADER_BATCHES_MAX: usize = 256;
+/// Most batch bytes in one block.
+pub const BLOCK_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most signatures in one block.
+pub const BLOCK_SIGNATURES_MAX: usize = 16_384;
+/// Most validators in a set.
+pub const VALIDATORS_MAX: usize = 100;
+/// Most nullifications in a justification: a leader further behind waits for a certificate.
+pub const JUSTIFICATION_NULLIFICATIONS_MAX: usize = 256;
+/// Undecided bytes that one author may have in the pool.
+pub const AUTHOR_UNDECIDED_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Clock drift that a validator allows a leader, and a client, in milliseconds.
+pub const DRIFT_MS: u64 = 5_000;
+/// Most instructions in a genesis.
+pub const GENESIS_STEPS_MAX: usize = 1_000_000;
+/// Most signatories of one account.
+pub const SIGNATORIES_MAX: usize = 32;

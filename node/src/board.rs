@@ -1,0 +1,130 @@
+//! What the driver shows to the rest of the node: numbers only, written by one thread and read by
+//! any.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use tonle_model::number::{Height, View};
+
+/// The board. Each number stands alone; readers need no consistent picture.
+#[derive(Debug, Default)]
+pub struct Board {
+    height: AtomicU64,
+    view: AtomicU64,
+    pool_batches: AtomicU64,
+    pool_bytes: AtomicU64,
+    blocks_ahead: AtomicU64,
+    views_failed: AtomicU64,
+    synced_writes: AtomicU64,
+    bad_batches: AtomicU64,
+    bad_frames: AtomicU64,
+    evidence: AtomicU64,
+    alarms: AtomicU64,
+    observer: AtomicBool,
+    recovering: AtomicBool,
+    disk_full: AtomicBool,
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $count:ident, $get:ident, $field:ident;)*) => {
+        impl Board {$(
+            $(#[$doc])*
+            pub fn $count(&self) {
+                self.$field.fetch_add(1, Relaxed);
+            }
+
+            $(#[$doc])*
+            pub fn $get(&self) -> u64 {
+                self.$field.load(Relaxed)
+            }
+        )*}
+    };
+}
+
+counters! {
+    /// Synced writes of the chain database.
+    count_synced_write, synced_writes, synced_writes;
+    /// Batches that broke a rule.
+    count_bad_batch, bad_batches, bad_batches;
+    /// Frames that are no message.
+    count_bad_frame, bad_frames, bad_frames;
+    /// Validators caught contradicting themselves.
+    count_evidence, evidence, evidence;
+    /// Alarms that an operator must hear of.
+    count_alarm, alarms, alarms;
+}
+
+impl Board {
+    /// Where the driver is after a turn.
+    pub(crate) fn update(
+        &self,
+        height: Height,
+        view: View,
+        pool_batches: usize,
+        pool_bytes: usize,
+        blocks_ahead: u64,
+    ) {
+        let before = self.view.swap(view.0.into(), Relaxed);
+        let same_height = self.height.swap(height.0, Relaxed) == height.0;
+        if same_height && u64::from(view.0) > before {
+            self.views_failed.fetch_add(u64::from(view.0) - before, Relaxed);
+        }
+        self.pool_batches.store(pool_batches as u64, Relaxed);
+        self.pool_bytes.store(pool_bytes as u64, Relaxed);
+        self.blocks_ahead.store(blocks_ahead, Relaxed);
+    }
+
+    /// The height being decided.
+    pub fn height(&self) -> Height {
+        Height(self.height.load(Relaxed))
+    }
+
+    /// The view of that height.
+    pub fn view(&self) -> View {
+        View(u32::try_from(self.view.load(Relaxed)).unwrap_or(u32::MAX))
+    }
+
+    /// Undecided batches and their bytes.
+    pub fn pool(&self) -> (u64, u64) {
+        (self.pool_batches.load(Relaxed), self.pool_bytes.load(Relaxed))
+    }
+
+    /// Blocks known to be finalized elsewhere and not yet here.
+    pub fn blocks_ahead(&self) -> u64 {
+        self.blocks_ahead.load(Relaxed)
+    }
+
+    /// Views left without a block.
+    pub fn views_failed(&self) -> u64 {
+        self.views_failed.load(Relaxed)
+    }
+
+    /// This validator does not vote any more.
+    pub(crate) fn set_observer(&self) {
+        self.observer.store(true, Relaxed);
+    }
+
+    /// Whether it does not.
+    pub fn is_observer(&self) -> bool {
+        self.observer.load(Relaxed)
+    }
+
+    /// Whether the node still asks others for its own latest vote.
+    pub(crate) fn set_recovering(&self, recovering: bool) {
+        self.recovering.store(recovering, Relaxed);
+    }
+
+    /// Whether it does.
+    pub fn is_recovering(&self) -> bool {
+        self.recovering.load(Relaxed)
+    }
+
+    /// Whether the disk has less free space than the reserve.
+    pub(crate) fn set_disk_full(&self, full: bool) {
+        self.disk_full.store(full, Relaxed);
+    }
+
+    /// Whether it has.
+    pub fn is_disk_full(&self) -> bool {
+        self.disk_full.load(Relaxed)
+    }
+}

@@ -1,0 +1,316 @@
+//! The driver: feeds the consensus core and does what it says, in the order that is the contract.
+//!
+//! One turn: drain the events, step the core until it is quiet, put everything to keep into **one
+//! synced write**, and only then send, execute and commit (consensus.md, What is durable before
+//! what). Nothing a turn decided is visible to anyone before that write is on disk, so own votes
+//! are fed back to the core within the turn.
+//!
+//! It runs on a plain thread and owns the core, the pool and the chain log; nothing here is locked
+//! or awaited.
+
+mod fetch;
+mod input;
+mod output;
+mod peers;
+mod sync;
+mod turn;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use tonle_consensus::{Core, Input, Output};
+use tonle_model::batch::BatchError;
+use tonle_model::block::Header;
+use tonle_model::hash::{BatchDigest, BlockHash, ChainHash, ResultHash};
+use tonle_model::key::{KeyPair, PublicKey};
+use tonle_model::transaction::SignedTransaction;
+use tonle_model::validators::ValidatorSet;
+use tonle_model::verified::Verified;
+use tonle_model::verify::Verifier;
+use tonle_model::vote::Proposal;
+use tonle_wsv::chain::{ChainError, ChainLog};
+use tonle_wsv::state::{StateError, WorldReader};
+
+use crate::board::Board;
+use crate::clock::Clock;
+use crate::executor::{Advance, ExecutorHandle};
+use crate::network::Lane;
+use crate::pool::{HeldBatch, Pool, Sealer};
+use crate::verify_pool::Interest;
+use crate::wire::{Announcement, Wire};
+
+pub use peers::config_of;
+use fetch::Fetcher;
+use peers::PeerBook;
+use sync::RangeBuffer;
+use turn::Turn;
+
+/// Most events waiting for the driver; whoever finds it full waits or is refused.
+pub const EVENTS_MAX: usize = 4_096;
+/// Most events taken in one turn, so that the write after it stays small.
+const EVENTS_PER_TURN_MAX: usize = 512;
+/// Longest sleep, so that nothing depends on a deadline being right.
+const SLEEP_MS_MAX: u64 = 1_000;
+
+/// The way to the driver.
+pub type EventSender = Sender<Event>;
+
+/// What happens to the driver.
+#[derive(Debug)]
+pub enum Event {
+    /// A peer can be sent to.
+    Connected(PublicKey),
+    /// A peer is gone.
+    Disconnected(PublicKey),
+    /// A peer said something that is no batch.
+    Message {
+        /// Who.
+        from: PublicKey,
+        /// What.
+        wire: Box<Wire>,
+    },
+    /// A batch with checked signatures.
+    Batch {
+        /// Who sent it.
+        from: PublicKey,
+        /// The batch.
+        batch: HeldBatch,
+    },
+    /// A peer sent something as a batch that is none.
+    BadBatch {
+        /// Who.
+        from: PublicKey,
+        /// What is wrong with it.
+        error: BatchError,
+    },
+    /// A batch exists; its author's signature was checked.
+    Announced {
+        /// Who passed it on.
+        from: PublicKey,
+        /// The batch.
+        announcement: Announcement,
+    },
+    /// Own clients' transactions with checked signatures.
+    Transactions(Vec<Verified<SignedTransaction>>),
+    /// The executor executed a block off to the side.
+    Executed {
+        /// Which.
+        block: BlockHash,
+        /// Its outcome.
+        result: ResultHash,
+    },
+    /// The executor put a block into the state.
+    Committed(Box<Advance>),
+    /// The disk is too full to keep promises, or has room again.
+    Paused(bool),
+    /// The executor cannot go on.
+    Fatal(DriverError),
+    /// Please end.
+    Shutdown,
+}
+
+/// Why the driver ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The state database failed, or disagrees with the chain. Exit code 3, or 4.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The chain log did not take a write. Exit code 3.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The quorum signed another state than ours. Exit code 4.
+    #[error(
+        "state divergence at height {height}: this node computed result {own}, the network \
+         certified {certified}"
+    )]
+    Divergence {
+        /// The height.
+        height: u64,
+        /// Our result.
+        own: ResultHash,
+        /// Theirs.
+        certified: ResultHash,
+    },
+    /// The core was told that a batch is held, and it is not: a defect of this program.
+    #[error("batch {0} of the block at hand is gone")]
+    BatchGone(BatchDigest),
+    /// A thread that everything needs is gone.
+    #[error("the {0} ended unexpectedly")]
+    Ended(&'static str),
+}
+
+/// What the driver needs of the network.
+pub trait Outbox: Send {
+    /// Sends a frame to one peer; it is lost if the peer is gone or far behind.
+    fn send(&self, to: &PublicKey, lane: Lane, frame: Bytes);
+    /// Sends a frame to every connected peer.
+    fn broadcast(&self, lane: Lane, frame: Bytes);
+    /// Gossips that a batch exists.
+    fn announce(&self, announcement: &Announcement);
+    /// Lets these in from now on.
+    fn set_validators(&self, validators: &ValidatorSet);
+    /// Cuts a peer off that broke the protocol.
+    fn blame(&self, peer: &PublicKey);
+}
+
+/// Everything the driver is made from.
+pub struct Parts {
+    /// The network's name.
+    pub chain_hash: ChainHash,
+    /// This node's key.
+    pub key: KeyPair,
+    /// The core at the height to decide.
+    pub core: Core,
+    /// The validators of that height.
+    pub validators: Arc<ValidatorSet>,
+    /// The peers the core knows by number.
+    pub peers: PeerBook,
+    /// The log.
+    pub chain: ChainLog,
+    /// What is undecided.
+    pub pool: Pool,
+    /// The committed state.
+    pub world: WorldReader,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The network.
+    pub outbox: Box<dyn Outbox>,
+    /// The executor.
+    pub executor: ExecutorHandle,
+    /// Checks votes and certificates.
+    pub verifier: Arc<Verifier>,
+    /// What the verify pool need not check.
+    pub interest: Arc<Interest>,
+    /// What the rest of the node sees of the driver.
+    pub board: Arc<Board>,
+}
+
+pub use peers::PeerBook as Peers;
+
+/// The driver.
+pub struct Driver {
+    parts: Parts,
+    sealer: Sealer,
+    fetcher: Fetcher,
+    ranges: RangeBuffer,
+    /// Headers of the current height that the core asked to check and that are not judged yet.
+    unchecked: BTreeMap<BlockHash, Header>,
+    /// Headers of the current height, for peers that ask.
+    headers: BTreeMap<BlockHash, Header>,
+    /// Early proposals for the next height: one per peer, checked when its leader is known.
+    early: BTreeMap<PublicKey, Proposal>,
+    turn: Turn,
+    outputs: Vec<Output>,
+    now_ms: u64,
+    work: bool,
+}
+
+impl Driver {
+    /// A driver about to take its first turn.
+    pub fn new(parts: Parts) -> Self {
+        let now_ms = parts.clock.now_ms();
+        // Above every number of an earlier run, which sealed far less than a batch a microsecond.
+        let first_seq = now_ms.saturating_mul(1_000);
+        let sealer = Sealer::new(parts.chain_hash, parts.key.clone(), first_seq);
+        Self {
+            parts,
+            sealer,
+            fetcher: Fetcher::default(),
+            ranges: RangeBuffer::default(),
+            unchecked: BTreeMap::new(),
+            headers: BTreeMap::new(),
+            early: BTreeMap::new(),
+            turn: Turn::default(),
+            outputs: Vec::new(),
+            now_ms,
+            work: false,
+        }
+    }
+
+    /// Takes turns until asked to end.
+    pub fn run(mut self, events: &Receiver<Event>) -> Result<(), DriverError> {
+        self.finish_turn()?;
+        loop {
+            match events.recv_timeout(self.sleep()) {
+                Ok(first) => {
+                    self.now_ms = self.parts.clock.now_ms();
+                    let more = events.try_iter().take(EVENTS_PER_TURN_MAX);
+                    for event in std::iter::once(first).chain(more) {
+                        match event {
+                            Event::Shutdown => return Ok(()),
+                            Event::Fatal(error) => return Err(error),
+                            event => self.take(event),
+                        }
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.now_ms = self.parts.clock.now_ms(),
+                Err(RecvTimeoutError::Disconnected) => return Err(DriverError::Ended("node")),
+            }
+            self.finish_turn()?;
+        }
+    }
+
+    /// Does all that is due, writes once, then acts.
+    fn finish_turn(&mut self) -> Result<(), DriverError> {
+        self.seal_due();
+        self.update_work();
+        if self.parts.core.next_deadline().is_some_and(|deadline_ms| deadline_ms <= self.now_ms) {
+            self.step(Input::Tick);
+        }
+        self.work_off_outputs()?;
+        self.ask_for_batches();
+        self.write_then_act()?;
+        self.report();
+        Ok(())
+    }
+
+    /// Steps the core; its outputs queue up.
+    fn step(&mut self, input: Input) {
+        self.parts.core.step(self.now_ms, input, &mut self.outputs);
+    }
+
+    fn seal_due(&mut self) {
+        let own = self.parts.key.public_key();
+        let idle = self.parts.pool.author_bytes(&own) == 0;
+        if let Some(batch) = self.sealer.seal_due(self.now_ms, idle) {
+            self.take_own_batch(Arc::new(batch));
+        }
+    }
+
+    fn update_work(&mut self) {
+        let work = self.parts.pool.has_work(self.now_ms, &self.parts.world);
+        if work != self.work {
+            self.work = work;
+            self.step(Input::Work(work));
+        }
+    }
+
+    fn ask_for_batches(&mut self) {
+        let requests = self.fetcher.requests(self.now_ms, self.parts.peers.connected());
+        for (peer, list) in requests {
+            if let Ok(list) = list.try_into() {
+                self.turn.send(&peer, Lane::Consensus, &Wire::GetBatches(list));
+            }
+        }
+    }
+
+    /// How long to sleep if nothing happens.
+    fn sleep(&self) -> Duration {
+        let deadlines =
+            [self.parts.core.next_deadline(), self.fetcher.deadline(), self.sealer.deadline()];
+        let earliest = deadlines.into_iter().flatten().min().unwrap_or(u64::MAX);
+        let now_ms = self.parts.clock.now_ms();
+        Duration::from_millis(earliest.saturating_sub(now_ms).min(SLEEP_MS_MAX))
+    }
+
+    fn report(&self) {
+        let (batches, bytes) = self.parts.pool.size();
+        let core = &self.parts.core;
+        let board = &self.parts.board;
+        board.update(core.height(), core.view(), batches, bytes, self.ranges.behind());
+        board.set_recovering(core.is_recovering());
+    }
+}

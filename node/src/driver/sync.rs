@@ -1,0 +1,131 @@
+//! Blocks that others have finalized and this node has not.
+
+use std::collections::BTreeMap;
+
+use tonle_consensus::Input;
+use tonle_model::key::PublicKey;
+use tonle_model::number::Height;
+use tonle_model::vote::VoteKind;
+
+use super::Driver;
+use super::fetch::Reason;
+use super::turn::Act;
+use crate::wire::FinalizedHeader;
+
+/// Most blocks kept until their height comes.
+const BLOCKS_MAX: usize = 100;
+/// How many blocks ahead batches are asked for.
+const LOOKAHEAD: usize = 20;
+
+struct Entry {
+    block: FinalizedHeader,
+    from: PublicKey,
+    /// The finalization was checked against the current set.
+    verified: bool,
+}
+
+/// Blocks by height, until it is their turn.
+#[derive(Default)]
+pub(super) struct RangeBuffer {
+    blocks: BTreeMap<Height, Entry>,
+}
+
+impl RangeBuffer {
+    /// How many blocks are known to be ahead.
+    pub(super) fn behind(&self) -> u64 {
+        self.blocks.len() as u64
+    }
+
+    fn insert(&mut self, current: Height, block: FinalizedHeader, from: PublicKey) {
+        let height = block.0.height;
+        let known = self.blocks.contains_key(&height);
+        if height >= current && !known && self.blocks.len() < BLOCKS_MAX {
+            self.blocks.insert(height, Entry { block, from, verified: false });
+        }
+    }
+}
+
+impl Driver {
+    /// Takes blocks that a peer sent: as far as they are contiguous, they wait for their height.
+    pub(super) fn take_blocks(&mut self, from: PublicKey, first: Height, blocks: &[FinalizedHeader]) {
+        let current = self.parts.core.height();
+        let mut expected = first;
+        let mut count = 0;
+        for block in blocks {
+            if block.0.height != expected {
+                break;
+            }
+            self.ranges.insert(current, block.clone(), from);
+            expected = expected.next();
+            count += 1;
+        }
+        let peer = self.parts.peers.number(&from);
+        self.step(Input::Fetched { peer, from: first, count });
+        self.try_sync();
+    }
+
+    /// Gives the core the block of its height as soon as all of its batches are here.
+    pub(super) fn try_sync(&mut self) {
+        let current = self.parts.core.height();
+        self.ranges.blocks = self.ranges.blocks.split_off(&current);
+        let ahead: Vec<Height> = self.ranges.blocks.keys().take(LOOKAHEAD).copied().collect();
+        for height in ahead {
+            if !self.verify_finalization(height) && height == current {
+                // The set of this height is known, so the block is a lie.
+                if let Some(entry) = self.ranges.blocks.remove(&height) {
+                    tracing::warn!(peer = %entry.from, %height, "sent a block that is not final");
+                    self.turn.acts.push(Act::Blame(entry.from));
+                }
+                return;
+            }
+            self.want_batches_of(height);
+        }
+        let Some(entry) = self.ranges.blocks.get(&current) else { return };
+        if self.parts.pool.all_of(&entry.block.0).is_ok() {
+            if let Some(entry) = self.ranges.blocks.remove(&current) {
+                let (header, finalization) = entry.block;
+                self.step(Input::Synced { header, finalization });
+            }
+        }
+    }
+
+    /// Whether the block's certificate is a finalization of it by the current set. For a later
+    /// height the set may be another; its block is judged again when its height comes.
+    fn verify_finalization(&mut self, height: Height) -> bool {
+        let Some(entry) = self.ranges.blocks.get_mut(&height) else { return false };
+        if entry.verified {
+            return true;
+        }
+        let (header, finalization) = &entry.block;
+        let ballot = &finalization.ballot;
+        let named = match ballot.kind {
+            VoteKind::Finalize { block, .. } => block == header.hash(),
+            VoteKind::Notarize { .. } | VoteKind::Nullify => false,
+        };
+        let parts = &self.parts;
+        entry.verified = named
+            && ballot.height == header.height
+            && finalization.verify(&parts.chain_hash, &parts.validators, &parts.verifier).is_ok();
+        entry.verified
+    }
+
+    /// Asks for what is missing of a finalized block. The certificate stands for the batches'
+    /// signatures (architecture.md, Where the speed comes from).
+    fn want_batches_of(&mut self, height: Height) {
+        let Some(entry) = self.ranges.blocks.get(&height).filter(|entry| entry.verified) else {
+            return;
+        };
+        for (position, reference) in (0u16..).zip(&entry.block.0.batches) {
+            if self.parts.pool.get(&reference.digest).is_none() {
+                self.parts.interest.certify(reference.digest);
+                let reason = Reason::Decided(height, position);
+                self.fetcher.want(self.now_ms, reference.digest, reason, entry.from);
+            }
+        }
+    }
+
+    /// Forgets what was checked against the former set.
+    pub(super) fn recheck_ranges(&mut self) {
+        self.ranges.blocks.values_mut().for_each(|entry| entry.verified = false);
+    }
+}

@@ -1,0 +1,80 @@
+//! What one turn has gathered: first what to write, then what to do.
+
+use bytes::Bytes;
+use parity_scale_codec::Encode;
+use tonle_consensus::Record;
+use tonle_model::key::PublicKey;
+use tonle_model::number::Height;
+use tonle_wsv::chain::ChainWrite;
+
+use super::{Driver, DriverError};
+use crate::executor::Job;
+use crate::network::Lane;
+use crate::wire::{Announcement, Wire};
+
+/// Something to do once the write is on disk.
+pub(super) enum Act {
+    /// To one peer.
+    Send(PublicKey, Lane, Bytes),
+    /// To all.
+    Broadcast(Lane, Bytes),
+    /// Gossip.
+    Announce(Announcement),
+    /// To the executor.
+    Execute(Job),
+    /// Cut a peer off.
+    Blame(PublicKey),
+}
+
+/// A turn's write and acts.
+#[derive(Default)]
+pub(super) struct Turn {
+    pub(super) write: ChainWrite,
+    pub(super) acts: Vec<Act>,
+}
+
+impl Turn {
+    fn has_writes(&self) -> bool {
+        let ChainWrite { records, batches, committed, .. } = &self.write;
+        !(records.is_empty() && batches.is_empty() && committed.is_empty())
+    }
+
+    /// Keeps a record of the current height.
+    pub(super) fn record(&mut self, height: Height, record: &Record) {
+        self.write.records.push((height, record.encode()));
+    }
+
+    /// Sends to one peer after the write.
+    pub(super) fn send(&mut self, to: &PublicKey, lane: Lane, wire: &Wire) {
+        self.acts.push(Act::Send(*to, lane, wire.to_frame()));
+    }
+
+    /// Sends to all after the write.
+    pub(super) fn broadcast(&mut self, lane: Lane, wire: &Wire) {
+        self.acts.push(Act::Broadcast(lane, wire.to_frame()));
+    }
+}
+
+impl Driver {
+    /// The one synced write, then everything that waited for it.
+    pub(super) fn write_then_act(&mut self) -> Result<(), DriverError> {
+        let mut turn = std::mem::take(&mut self.turn);
+        if turn.has_writes() {
+            turn.write.view = self.parts.core.view();
+            self.parts.chain.append(turn.write)?;
+            self.parts.board.count_synced_write();
+        }
+        for act in turn.acts {
+            match act {
+                Act::Send(to, lane, frame) => self.parts.outbox.send(&to, lane, frame),
+                Act::Broadcast(lane, frame) => self.parts.outbox.broadcast(lane, frame),
+                Act::Announce(announcement) => self.parts.outbox.announce(&announcement),
+                Act::Blame(peer) => self.parts.outbox.blame(&peer),
+                Act::Execute(job) => {
+                    self.parts.executor.put(job).map_err(|_| DriverError::Ended("executor"))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

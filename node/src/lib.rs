@@ -1,0 +1,20 @@
+//! The node: network, pool, driver, executor and Torii around the pure core and the world state.
+
+pub mod board;
+pub mod clock;
+pub mod config;
+pub mod disk;
+pub mod driver;
+pub mod executor;
+pub mod gate;
+pub mod logging;
+pub mod metrics;
+pub mod network;
+pub mod node;
+pub mod outbox;
+pub mod pool;
+pub mod sink;
+pub mod torii;
+pub mod tracker;
+pub mod verify_pool;
+pub mod wire;

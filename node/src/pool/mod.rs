@@ -1,0 +1,209 @@
+//! The batch pool: what this node holds that is not decided, and which of it is work.
+//!
+//! Owned by the driver's thread; there is nothing to lock. A batch enters once its signatures are
+//! checked, is written with the driver's next synced write, and leaves when a block decides it or
+//! when nothing in it can count any more.
+
+mod seal;
+mod select;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tonle_model::batch::Batch;
+use tonle_model::block::Header;
+use tonle_model::hash::BatchDigest;
+use tonle_model::key::PublicKey;
+use tonle_model::limits;
+use tonle_model::transaction::{Payload, SignedTransaction};
+use tonle_model::verified::Verified;
+use tonle_wsv::state::WorldReader;
+
+pub use seal::Sealer;
+pub use select::Verdict;
+
+/// A batch as it is passed around.
+pub type HeldBatch = Arc<Verified<Batch>>;
+
+/// Most undecided batches; with 32 MiB an author, bytes run out first unless batches are tiny.
+const HELD_MAX: usize = 16_384;
+
+/// What the pool asks of the committed state.
+pub trait Decided {
+    /// Whether the transaction's hash, or an authority's reference in it, is used up within the
+    /// window, at a time.
+    fn is_decided(&self, transaction: &SignedTransaction, now_ms: u64) -> bool;
+}
+
+impl Decided for WorldReader {
+    fn is_decided(&self, transaction: &SignedTransaction, now_ms: u64) -> bool {
+        self.is_used(transaction, now_ms)
+    }
+}
+
+/// Why a batch is not taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Held already, or in the chain.
+    Known,
+    /// Its author, or everybody, has as much undecided as is allowed.
+    Full,
+}
+
+struct Held {
+    batch: HeldBatch,
+    /// The first member that may still count: those before are decided or expired, for ever.
+    first_live: usize,
+    expires_ms_max: u64,
+}
+
+/// The undecided batches, and the names of those decided lately.
+#[derive(Default)]
+pub struct Pool {
+    held: HashMap<BatchDigest, Held>,
+    /// By author, in the author's order: leaders take turns among authors.
+    queues: BTreeMap<PublicKey, BTreeMap<(u64, BatchDigest), usize>>,
+    bytes_by_author: HashMap<PublicKey, usize>,
+    /// Batches in the chain whose transactions might still be inside their window, and until when.
+    decided: HashMap<BatchDigest, u64>,
+}
+
+impl Pool {
+    /// Takes a batch in.
+    pub fn insert(&mut self, batch: HeldBatch) -> Result<(), Refused> {
+        let digest = batch.digest();
+        if self.held.contains_key(&digest) || self.decided.contains_key(&digest) {
+            return Err(Refused::Known);
+        }
+        let size = batch.bytes().len();
+        let undecided = self.bytes_by_author.get(batch.author()).copied().unwrap_or(0);
+        let author_full = undecided.saturating_add(size) > limits::AUTHOR_UNDECIDED_BYTES_MAX;
+        if author_full || self.held.len() >= HELD_MAX {
+            return Err(Refused::Full);
+        }
+        self.insert_wanted(batch);
+        Ok(())
+    }
+
+    /// Takes a batch in whatever its author has undecided: a header or a decided block names it.
+    pub fn insert_wanted(&mut self, batch: HeldBatch) {
+        let (digest, size) = (batch.digest(), batch.bytes().len());
+        if self.held.contains_key(&digest) {
+            return;
+        }
+        let reference = batch.reference();
+        *self.bytes_by_author.entry(reference.author).or_default() += size;
+        let queue = self.queues.entry(reference.author).or_default();
+        queue.insert((reference.seq, digest), size);
+        let expires_ms_max =
+            batch.transactions().iter().map(|member| member.payload().expires_ms).max();
+        let expires_ms_max = expires_ms_max.unwrap_or(0);
+        self.held.insert(digest, Held { batch, first_live: 0, expires_ms_max });
+    }
+
+    /// The batch, if held.
+    pub fn get(&self, digest: &BatchDigest) -> Option<&HeldBatch> {
+        self.held.get(digest).map(|held| &held.batch)
+    }
+
+    /// All batches of a header in its order, or the first that is missing.
+    pub fn all_of(&self, header: &Header) -> Result<Vec<HeldBatch>, BatchDigest> {
+        let find = |digest| self.get(digest).cloned().ok_or(*digest);
+        header.batches.iter().map(|reference| find(&reference.digest)).collect()
+    }
+
+    /// Whether a batch is in the chain, as far as it matters for a new block.
+    pub fn is_decided(&self, digest: &BatchDigest) -> bool {
+        self.decided.contains_key(digest)
+    }
+
+    /// Notes a block of the chain: at start for the last window, then with every commit.
+    pub fn decide(&mut self, header: &Header, max_ttl_ms: u64) {
+        let until_ms = header
+            .timestamp_ms
+            .saturating_add(max_ttl_ms)
+            .saturating_add(2 * limits::DRIFT_MS);
+        for reference in &header.batches {
+            self.remove(&reference.digest);
+            self.decided.insert(reference.digest, until_ms);
+        }
+    }
+
+    /// Lets go of what can no longer matter at this block time; says which batches were dropped
+    /// undecided. Only right after a commit: no header of the new height is voted on yet.
+    pub fn drop_dead(&mut self, block_time_ms: u64, state: &impl Decided) -> Vec<BatchDigest> {
+        self.decided.retain(|_, until_ms| *until_ms > block_time_ms);
+        let mut dead = Vec::new();
+        for (digest, held) in &mut self.held {
+            if !held.find_live(block_time_ms, state) {
+                dead.push(*digest);
+            }
+        }
+        dead.iter().for_each(|digest| self.remove(digest));
+        dead
+    }
+
+    /// Whether any batch has a transaction that is unexpired and not decided (consensus.md, Idle).
+    pub fn has_work(&mut self, now_ms: u64, state: &impl Decided) -> bool {
+        self.held.values_mut().any(|held| held.find_live(now_ms, state))
+    }
+
+    /// The author's own undecided batches, oldest first.
+    pub fn of_author(&self, author: &PublicKey) -> impl Iterator<Item = &HeldBatch> {
+        let queue = self.queues.get(author).into_iter().flat_map(BTreeMap::keys);
+        queue.filter_map(|(_, digest)| self.get(digest))
+    }
+
+    /// How many batches and bytes are undecided.
+    pub fn size(&self) -> (usize, usize) {
+        (self.held.len(), self.bytes_by_author.values().sum())
+    }
+
+    /// How many bytes of an author are undecided.
+    pub fn author_bytes(&self, author: &PublicKey) -> usize {
+        self.bytes_by_author.get(author).copied().unwrap_or(0)
+    }
+
+    fn remove(&mut self, digest: &BatchDigest) {
+        let Some(held) = self.held.remove(digest) else { return };
+        let reference = held.batch.reference();
+        if let Some(bytes) = self.bytes_by_author.get_mut(&reference.author) {
+            *bytes = bytes.saturating_sub(held.batch.bytes().len());
+            if *bytes == 0 {
+                self.bytes_by_author.remove(&reference.author);
+            }
+        }
+        if let Some(queue) = self.queues.get_mut(&reference.author) {
+            queue.remove(&(reference.seq, *digest));
+            if queue.is_empty() {
+                self.queues.remove(&reference.author);
+            }
+        }
+    }
+}
+
+impl Held {
+    /// Moves past members that are decided or expired; both are for ever, so no member is looked
+    /// at twice once it is passed.
+    fn find_live(&mut self, now_ms: u64, state: &impl Decided) -> bool {
+        if self.expires_ms_max < now_ms {
+            return false;
+        }
+        while let Some(member) = self.batch.transactions().get(self.first_live) {
+            if member.payload().expires_ms >= now_ms && !state.is_decided(member, now_ms) {
+                return true;
+            }
+            self.first_live += 1;
+        }
+        false
+    }
+}
+
+/// Whether a transaction is inside its window at a block time (ledger.md, Transaction).
+fn in_window(payload: &Payload, timestamp_ms: u64) -> bool {
+    payload.created_ms.saturating_sub(limits::DRIFT_MS) <= timestamp_ms
+        && timestamp_ms <= payload.expires_ms
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,265 @@
+//! Torii: the HTTP API (api.md, Torii). It turns requests into calls of the [`Node`] behind it, and
+//! answers into JSON, SCALE or a problem document.
+//!
+//! What it holds against strangers, each bound with its name: connections
+//! ([`Settings::connections_max`]), the time a header, a body and a reader may take, the bytes of
+//! one body ([`BODY_BYTES_MAX`]) and of all bodies at once ([`BODIES_BYTES_MAX`]), transactions in
+//! an array, items in a page, bytes in an answer, and how long an answer is held. What a
+//! transaction must be to be taken in is not decided here: see [`Node::submit`].
+//!
+//! [`BODY_BYTES_MAX`]: tonle_client::api::BODY_BYTES_MAX
+
+mod blocks;
+mod body;
+mod convert;
+mod counters;
+mod negotiate;
+mod operations;
+mod problem;
+mod reads;
+mod server;
+mod stall;
+mod status;
+mod submit;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_bad_input;
+#[cfg(test)]
+mod tests_node;
+#[cfg(test)]
+mod tests_reads;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
+use axum::routing::{get, post};
+use futures::future::BoxFuture;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tonle_client::api::{NodeStatus, PublicReads, TransactionStatus};
+use tonle_model::block::Header;
+use tonle_model::hash::TransactionHash;
+use tonle_model::number::Height;
+use tonle_model::transaction::SignedTransaction;
+use tonle_wsv::chain::ChainReader;
+use tonle_wsv::state::WorldReader;
+
+use self::counters::Counters;
+use self::problem::ApiError;
+pub use self::server::serve;
+
+/// Bytes of all request bodies being read or worked on. One more request is answered 503.
+pub const BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How long the node may take to check what was submitted.
+const SUBMIT_MAX: Duration = Duration::from_secs(20);
+
+/// What Torii asks of the node behind it.
+pub trait Node: Send + Sync + 'static {
+    /// Takes in well-formed transactions: checks chain, window, duplicates, authorities, quorum
+    /// and balance against committed state, then the signatures in batches (ledger.md,
+    /// Transaction). One answer for each, in order. It runs to its end even if the client hangs up.
+    fn submit(
+        &self,
+        transactions: Vec<SignedTransaction>,
+    ) -> BoxFuture<'_, Vec<Result<Submitted, Refusal>>>;
+
+    /// Where a transaction stands, `queued` and `expired` included; `None` if this node does not
+    /// know it.
+    fn status_of(&self, hash: &TransactionHash) -> Option<TransactionStatus>;
+
+    /// Waits until the status is final or the deadline has passed, and tells it.
+    fn wait_for(
+        &self,
+        hash: TransactionHash,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Option<TransactionStatus>>;
+
+    /// The node about itself.
+    fn node_status(&self) -> NodeStatus;
+
+    /// Whether it is ready for work; the error says in words why not.
+    fn health(&self) -> Result<(), String>;
+
+    /// The last committed height, sent only once the readers below show it.
+    fn committed(&self) -> watch::Receiver<Height>;
+
+    /// Reads of the committed state.
+    fn world(&self) -> &WorldReader;
+
+    /// Reads of the committed chain.
+    fn chain(&self) -> &ChainReader;
+
+    /// The node's metrics in the OpenMetrics text form.
+    fn metrics(&self) -> String;
+}
+
+/// A transaction that was not refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// The transaction.
+    pub hash: TransactionHash,
+    /// Where it stood already, if the node knew it: nothing was done then.
+    pub known: Option<TransactionStatus>,
+}
+
+/// What kind of refusal: the HTTP status it is answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalClass {
+    /// 401: a signature is wrong.
+    Signature,
+    /// 422: the ledger would not have it.
+    Unprocessable,
+    /// 429: too much at once.
+    Busy,
+    /// 503: this node cannot take anything in now.
+    NotReady,
+}
+
+/// Why a transaction was not taken in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The stable code, such as [`tonle_model::receipt::VoidCode::code`] gives.
+    pub code: &'static str,
+    /// The HTTP status.
+    pub class: RefusalClass,
+    /// What happened and what to do about it.
+    pub detail: String,
+    /// When it is worth trying again.
+    pub retry_after: Option<Duration>,
+}
+
+/// The bounds that an operator or a test sets.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Connections served at once.
+    pub connections_max: usize,
+    /// Connections beyond those that are told 503; one more waits to be accepted.
+    pub refusals_max: usize,
+    /// For a request's header to arrive, and for an idle connection to stay open.
+    pub header_max: Duration,
+    /// For a request's body to arrive.
+    pub body_max: Duration,
+    /// For a reader that takes nothing of its answer.
+    pub stall_max: Duration,
+    /// For requests under way when the node is told to stop.
+    pub stop_max: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            connections_max: 512,
+            refusals_max: 64,
+            header_max: Duration::from_secs(15),
+            body_max: Duration::from_secs(10),
+            stall_max: Duration::from_secs(20),
+            stop_max: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What every handler sees.
+struct Shared {
+    node: Arc<dyn Node>,
+    genesis: Header,
+    bodies: Arc<Semaphore>,
+    body_max: Duration,
+    counters: Arc<Counters>,
+    stopping: watch::Receiver<bool>,
+}
+
+type App = axum::extract::State<Arc<Shared>>;
+
+impl Shared {
+    fn new(
+        node: Arc<dyn Node>,
+        genesis: Header,
+        settings: &Settings,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            node,
+            genesis,
+            bodies: Arc::new(Semaphore::new(BODIES_BYTES_MAX / body::PERMIT_BYTES)),
+            body_max: settings.body_max,
+            counters: Arc::default(),
+            stopping,
+        }
+    }
+
+    /// Refuses what the parameter `public_reads` does not show (ledger.md, Reading).
+    fn check_public(&self, asked: PublicReads) -> Result<(), ApiError> {
+        let shown = self.node.world().parameters().public_reads;
+        let allowed = match asked {
+            PublicReads::None => true,
+            PublicReads::Chain => shown != PublicReads::None,
+            PublicReads::All => shown == PublicReads::All,
+        };
+        match allowed {
+            true => Ok(()),
+            false => Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                "reads_not_public",
+                "this network does not show this to unsigned reads (its parameter `public_reads`); \
+                 ask the operator of your node for it",
+            )),
+        }
+    }
+
+    /// Resolves when the node is told to stop: whoever holds an answer back gives it then.
+    async fn stopping(&self) {
+        // An error means that whoever could tell us is gone, which is the same.
+        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
+    }
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/v1/transactions", post(submit::submit))
+        .route("/v1/transactions/encode", post(submit::encode))
+        .route("/v1/transactions/{hash}", get(status::status))
+        .route("/v1/accounts/{id}", get(reads::account))
+        .route("/v1/accounts/{id}/balances", get(reads::balances))
+        .route("/v1/accounts/{id}/transactions", get(reads::history))
+        .route("/v1/assets", get(reads::assets))
+        .route("/v1/assets/{id}", get(reads::asset))
+        .route("/v1/domains", get(reads::domains))
+        .route("/v1/parameters", get(reads::parameters))
+        .route("/v1/validators", get(reads::validators))
+        .route("/v1/blocks", get(blocks::list))
+        .route("/v1/blocks/{id}", get(blocks::one))
+        .route("/status", get(operations::status))
+        .route("/health/live", get(operations::live))
+        .route("/health/ready", get(operations::ready))
+        .route("/metrics", get(operations::metrics))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .with_state(shared)
+}
+
+async fn no_route(request: Request) -> ApiError {
+    let path = request.uri().path().to_owned();
+    body::drain(request.into_body()).await;
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "unknown_route",
+        format!("there is nothing at {path}; the routes are listed in the API documentation"),
+    )
+}
+
+async fn no_method(request: Request) -> ApiError {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    body::drain(request.into_body()).await;
+    let other = if method == Method::POST { "GET" } else { "GET or POST" };
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        format!("{method} does nothing at {path}; see the header Allow, or try {other}"),
+    )
+}

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Reproduces tests/vectors/ with tonle.py.
+
+usage: check_vectors.py VECTORS_DIR GENESIS_JSON
+"""
+import json, re, sys
+from tonle import *
+
+checks = 0
+def same(got, want):
+    global checks
+    checks += 1
+    got = got.hex() if isinstance(got, bytes) else got
+    assert got == want, f"computed {got}\n  where the vector has {want}"
+
+def scaled(encode, case): same(encode(case["json"]), case["scale"])
+def signed(author, message, signature): same(verify(key(author), message, hexed(signature)), True)
+
+def check_compact(v):
+    for case in v["valid"]: same(compact(int(case["value"])), case["scale"])
+    for bad in map(hexed, v["invalid"]):
+        big = bad[0] & 3 == 3
+        n = int.from_bytes(bad[1:], "little") if big else int.from_bytes(bad, "little") >> 2
+        same(compact(n) == bad, False)
+
+def check_ids(v):
+    shapes = {"domain": r"[a-z0-9_]{1,32}", "account": r"[a-z0-9_]{1,32}@[a-z0-9_]{1,32}",
+              "asset": r"[a-z0-9_]{1,32}#[a-z0-9_]{1,32}"}
+    for group in v:
+        valid = lambda s: bool(re.fullmatch(shapes[group["kind"]], s)) and len(s) <= 64
+        for case in group["valid"]:
+            same(text(case["text"]), case["scale"]); same(valid(case["text"]), True)
+        for bad in group["invalid"]: same(valid(bad), False)
+
+def check_decimals(v):
+    def valid(s):
+        digits = s.replace(".", "")
+        return bool(re.fullmatch(r"(0|[1-9][0-9]*)(\.[0-9]{1,18})?", s)) and int(digits) < 2**128
+    for case in v["valid"]: same(decimal(case["text"]), case["scale"]); assert valid(case["text"])
+    for bad in v["invalid"]: same(valid(bad), False)
+    for case in v["minor_units"]:
+        whole, _, fraction = case["text"].partition(".")
+        same(str(int(whole + fraction.ljust(case["asset_scale"], "0"))), case["minor"])
+
+def check_keys(v):
+    for case in v:
+        if case["demo_name"]:
+            same(tagged("demo.key.v1", case["demo_name"].encode()), case["seed"])
+        same("ed0120" + public_key(hexed(case["seed"])).hex(), case["public_key"])
+        same(key(case["public_key"]), case["scale"])
+        signed(case["public_key"], hexed(case["message"]), case["signature"])
+
+def check_signatures(v):
+    for case in v:
+        message, signature = hexed(case["message"]), hexed(case["signature"])
+        same(verify(key(case["public_key"]), message, signature), case["valid"])
+        same(registrable(key(case["public_key"])), case["registrable"])
+
+def check_hashes(v):
+    for case in v:
+        same(tagged(case["tag"].removeprefix("tonle."), hexed(case["input"])), case["hash"])
+
+def check_merkle(v):
+    for case in v: same(merkle([*map(hexed, case["leaves"])]), case["root"])
+
+def check_instructions(v):
+    for case in v: scaled(instruction, case)
+
+def check_transactions(v):
+    for case in v:
+        scaled(transaction, case)
+        body = payload(case["json"]["payload"])
+        digest = tagged("transaction.v1", body)
+        same(body, case["payload_scale"]); same(digest, case["hash"])
+        same(tagged("batch.leaf.v1", hexed(case["scale"])), case["batch_leaf"])
+        for one in case["json"]["signatures"]: signed(one["public_key"], digest, one["signature"])
+
+def check_batches(v):
+    for case in v:
+        members = [*map(transaction, case["transactions"])]
+        head = key(case["author"]) + u64(case["seq"])
+        root = merkle([tagged("batch.leaf.v1", one) for one in members])
+        digest = tagged("batch.v1", head, u32(len(members)), root)
+        signing = tagged("batch.signature.v1", hexed(case["chain"]), digest)
+        same(head + compact(len(members)) + b"".join(members) + hexed(case["signature"]),
+             case["scale"])
+        same(digest, case["digest"]); same(signing, case["signing_hash"])
+        signed(case["author"], signing, case["signature"])
+        scaled(batch_ref, case["reference"])
+        same(case["reference"]["json"]["digest"], case["digest"])
+
+def check_blocks(v):
+    for case in v:
+        scaled(header, case); same(tagged("block.v1", header(case["json"])), case["hash"])
+
+def same_set(v):
+    same(validator_set(v["json"]), v["scale"])
+    same(tagged("validators.v1", hexed(v["scale"])), v["hash"])
+
+def check_votes(v):
+    chain = hexed(v["chain"])
+    same_set(v["validators"])
+    keys = [one["public_key"] for one in v["validators"]["json"]]
+    for case in v["ballots"]:
+        scaled(ballot, case["ballot"]); scaled(vote, case["vote"])
+        signing = tagged("vote.v1", chain, hexed(case["ballot"]["scale"]))
+        same(signing, case["signing_hash"])
+        one = case["vote"]["json"]
+        signed(keys[one["signer"]], signing, one["signature"])
+    for case in v["certificates"]:
+        same_set(case["validators"]); scaled(certificate, case["certificate"])
+        one, members = case["certificate"]["json"], case["validators"]["json"]
+        signers = [i for i in range(8 * len(one["signers"])) if one["signers"][i // 8] >> i % 8 & 1]
+        same(len(members) - (len(members) - 1) // 3, case["quorum"])
+        same(len(signers), case["quorum"]); same(len(one["signatures"]), case["quorum"])
+        signing = tagged("vote.v1", chain, ballot(one["ballot"]))
+        for i, signature in zip(signers, one["signatures"]):
+            signed(members[i]["public_key"], signing, signature)
+    one = v["proposal"]
+    place = u64(one["height"]) + u32(one["view"])
+    signing = tagged("proposal.v1", chain, place, tagged("block.v1", header(one["header"])))
+    same(signing, one["signing_hash"])
+    same(place + header(one["header"]) + justification(one) + hexed(one["signature"]),
+         one["scale"])
+    signed(one["signer"], signing, one["signature"])
+    for case in v["statuses"]: same(status_message(case), case["scale"])
+
+def check_receipts(v):
+    codes = {case["json"]: hexed(case["scale"]) for case in v["rejection_codes"]}
+    assert len(set(codes.values())) == len(codes)
+    same(b"".join(hexed(case["scale"]) for case in v["void_codes"]),
+         bytes(range(len(v["void_codes"]))).hex())
+    def outcome(o):
+        return b"\0" if o["status"] == "applied" else b"\1" + codes[o["code"]] + u16(o["step"])
+    for case in v["receipts"]:
+        scaled(struct(transaction=hexed, outcome=outcome), case)
+        same(tagged("receipt.v1", hexed(case["scale"])), case["leaf"])
+    result = v["result"]
+    scaled(block_result, result)
+    same(merkle([hexed(case["leaf"]) for case in v["receipts"]]), result["json"]["receipts_root"])
+    same(tagged("result.v1", hexed(result["scale"])), result["hash"])
+
+def check_genesis(v):
+    scaled(genesis, v)
+    same(tagged("chain.v1", hexed(v["scale"])), v["chain"])
+    demo = genesis(json.load(open(sys.argv[2])))
+    same(tagged("chain.v1", demo), v["demo_chain"]); same(len(demo), v["demo_bytes"])
+
+def check_state(v):
+    for case in v:
+        same(b"\7" + case["account"].encode() + b"\0" + case["asset"].encode(), case["key"])
+        same(compact(int(case["available"])) + compact(int(case["held"])), case["value"])
+        parts = [raw(hexed(case[part])) for part in ("key", "value", "next")]
+        same(tagged("state.leaf.v1", *parts), case["leaf"])
+
+def main():
+    for name in [name[6:] for name in globals() if name.startswith("check_")]:
+        before = checks
+        with open(f"{sys.argv[1]}/{name}.json") as file: vectors = json.load(file)
+        try:
+            globals()["check_" + name](vectors)
+        except Exception as error:
+            sys.exit(f"{name}: {type(error).__name__}: {error}")
+        print(f"{name}: {checks - before} checks")
+
+main()

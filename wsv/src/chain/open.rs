@@ -1,0 +1,211 @@
+//! Opening the chain database, and noticing that it lost something.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use tonle_model::hash::{BatchDigest, BlockHash, ChainHash, Digest256};
+use tonle_model::number::Height;
+
+use super::reader::{Index, Shared};
+use super::{ChainLog, DECIDED_BATCHES_KEPT, FileMark, Mark, MarkStore, rows};
+use crate::store::{
+    Changes, Database, Durability, RocksStore, ScanOrder, Store, StoreError, Table, decode_row,
+};
+
+/// So many blocks at most are read at the start to find recent batches by digest.
+const DECIDED_BLOCKS_READ: u64 = 256;
+
+/// What to do with a log that lost something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnLoss {
+    /// Refuse to open it.
+    Refuse,
+    /// Open it for reading and following the chain. It stays known as lost.
+    Observe,
+    /// An operator says it may vote again.
+    Forgive,
+}
+
+/// Why the chain database did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainOpenError {
+    /// The database is behind its mark, lost it, or was found so before: it must not vote.
+    #[error(
+        "the chain database lost writes: it is at write {}, height {}, and was at {}; \
+         run as an observer, or restore the data",
+        found.counter, found.height, describe(*marked)
+    )]
+    Lost {
+        /// How far it once got; `None` if that record is itself missing or damaged.
+        marked: Option<Mark>,
+        /// How far it is.
+        found: Mark,
+    },
+    /// The database belongs to another genesis.
+    #[error("the chain database belongs to network {found}, not to {expected}")]
+    OtherNetwork {
+        /// The network asked for.
+        expected: ChainHash,
+        /// The network found.
+        found: ChainHash,
+    },
+    /// The disk failed, or the database is damaged.
+    #[error(transparent)]
+    Fatal(#[from] StoreError),
+}
+
+fn describe(marked: Option<Mark>) -> String {
+    marked.map_or("an unknown one".into(), |mark| {
+        format!("write {}, height {}", mark.counter, mark.height)
+    })
+}
+
+impl From<std::io::Error> for ChainOpenError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Fatal(StoreError::Io(error.to_string()))
+    }
+}
+
+impl ChainLog {
+    /// Opens the database `dir/chain` and its mark `dir/chain.mark`, making them if they are new.
+    pub fn open_dir(
+        dir: &Path,
+        chain: &ChainHash,
+        on_loss: OnLoss,
+    ) -> Result<Self, ChainOpenError> {
+        std::fs::create_dir_all(dir)?;
+        let mark = FileMark::open(&dir.join("chain.mark"))?;
+        let store = RocksStore::open(&dir.join("chain"), Database::Chain)?;
+        Self::open(Arc::new(store), Box::new(mark), chain, on_loss)
+    }
+
+    /// Opens a chain database beside its mark.
+    pub fn open(
+        store: Arc<dyn Store>,
+        mut mark_store: Box<dyn MarkStore>,
+        chain: &ChainHash,
+        on_loss: OnLoss,
+    ) -> Result<Self, ChainOpenError> {
+        let found = rows::meta(&*store, rows::MARK)?.unwrap_or_default();
+        let whole = check_whole(&*store, &*mark_store, found, on_loss)?;
+        adopt(&*store, chain, whole)?;
+        if whole {
+            mark_store.save(&found)?;
+        }
+        let (index, next_batch) = load_index(&*store)?;
+        let next_record = next_record(&*store)?;
+        Ok(Self {
+            shared: Arc::new(Shared::new(store, index)),
+            mark_store,
+            mark: found,
+            whole,
+            next_record,
+            next_batch,
+            records_pruned: Height(0),
+        })
+    }
+}
+
+fn check_whole(
+    store: &dyn Store,
+    mark_store: &dyn MarkStore,
+    found: Mark,
+    on_loss: OnLoss,
+) -> Result<bool, ChainOpenError> {
+    let known_lost = rows::meta::<bool>(store, rows::LOST)?.unwrap_or(false);
+    let (marked, behind) = match mark_store.load() {
+        Ok(Some(mark)) => (Some(mark), mark.counter > found.counter),
+        // The mark is made before the first write, so a database that was written to had one.
+        Ok(None) => (None, found.counter > 0),
+        Err(_) => (None, true),
+    };
+    match (known_lost || behind, on_loss) {
+        (false, _) | (true, OnLoss::Forgive) => Ok(true),
+        (true, OnLoss::Observe) => Ok(false),
+        (true, OnLoss::Refuse) => Err(ChainOpenError::Lost { marked, found }),
+    }
+}
+
+/// Checks that the database is of this network, and notes whether it is whole: a log that lost
+/// something stays so even when its count has caught up with the mark.
+fn adopt(store: &dyn Store, chain: &ChainHash, whole: bool) -> Result<(), ChainOpenError> {
+    let mut changes = Changes::default();
+    match rows::meta::<ChainHash>(store, rows::CHAIN)? {
+        Some(found) if found != *chain => {
+            return Err(ChainOpenError::OtherNetwork { expected: *chain, found });
+        }
+        Some(_) => {}
+        None => rows::put_meta(&mut changes, rows::CHAIN, chain),
+    }
+    let known_lost = rows::meta::<bool>(store, rows::LOST)?.unwrap_or(false);
+    if known_lost == whole {
+        rows::put_meta(&mut changes, rows::LOST, &!whole);
+    }
+    match changes.is_empty() {
+        true => Ok(()),
+        false => Ok(store.write(&changes, Durability::Synced)?),
+    }
+}
+
+fn load_index(store: &dyn Store) -> Result<(Index, u64), StoreError> {
+    let mut index = Index::default();
+    if let Some(height) = last_number(store, Table::Blocks)? {
+        load_decided(store, &mut index, Height(height))?;
+    }
+    let low_water = rows::meta::<u64>(store, rows::LOW_WATER)?.unwrap_or(0);
+    let mut undecided = Vec::new();
+    let start = rows::number_key(low_water);
+    store.scan(Table::Undecided, &start, ScanOrder::Ascending, &mut |key, row| {
+        undecided.push((rows::number_of(Table::Undecided, key), row.to_vec()));
+        ControlFlow::Continue(())
+    })?;
+    for (number, row) in undecided {
+        index.add(BatchDigest(decode_row::<Digest256>(Table::Undecided, &row)?), number?);
+    }
+    let next_batch = last_number(store, Table::Batches)?.map_or(0, |last| last + 1);
+    // A forgotten batch may have been the last one: numbers only grow, so start past low water.
+    Ok((index, next_batch.max(low_water)))
+}
+
+fn load_decided(store: &dyn Store, index: &mut Index, last: Height) -> Result<(), StoreError> {
+    let missing = StoreError::Row { table: Table::Blocks };
+    let mut rows_read = Vec::new();
+    let mut count = 0;
+    let mut height = Some(last);
+    while let Some(at) = height.filter(|at| at.0 > 0 && last.0 - at.0 < DECIDED_BLOCKS_READ) {
+        let row = rows::block(store, at)?.ok_or_else(|| missing.clone())?;
+        count += row.batches.len();
+        rows_read.push(row);
+        if count >= DECIDED_BATCHES_KEPT {
+            break;
+        }
+        height = at.previous();
+    }
+    let hash = rows_read.first().map_or(BlockHash::default(), |row| row.header.hash());
+    for row in rows_read.iter().rev() {
+        for (reference, number) in row.header.batches.iter().zip(&row.batches) {
+            index.decide(reference.digest, *number);
+        }
+    }
+    index.set_last((last, hash));
+    Ok(())
+}
+
+fn last_number(store: &dyn Store, table: Table) -> Result<Option<u64>, StoreError> {
+    let mut last = None;
+    store.scan(table, &[0xff; 8], ScanOrder::Descending, &mut |key, _| {
+        last = Some(rows::number_of(table, key));
+        ControlFlow::Break(())
+    })?;
+    last.transpose()
+}
+
+fn next_record(store: &dyn Store) -> Result<u64, StoreError> {
+    let mut next = 0;
+    store.scan(Table::Records, &[], ScanOrder::Ascending, &mut |key, _| {
+        next = next.max(rows::record_number(key).map_or(0, |number| number + 1));
+        ControlFlow::Continue(())
+    })?;
+    Ok(next)
+}
