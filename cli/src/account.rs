@@ -19,6 +19,7 @@ use crate::time;
 
 const EXAMPLES: &str = "\
 Examples:
+  tonle account list
   tonle account balance sok@aclb
   tonle account history sok@aclb --asset khr#nbc --direction in --limit 10
   tonle account register maly@wing --key ed0120… --account bank@wing --wait";
@@ -27,6 +28,8 @@ Examples:
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
 pub enum AccountCommand {
+    /// All accounts
+    List,
     /// Who may sign for an account
     Get {
         /// Which [default: --account]
@@ -113,11 +116,23 @@ fn direction(text: &str) -> Result<Direction, String> {
 /// Does it.
 pub async fn run(command: AccountCommand, context: &Context) -> Result<(), CliError> {
     match command {
+        AccountCommand::List => list(context).await,
         AccountCommand::Get { id } => get(context.subject(id)?, context).await,
         AccountCommand::Balance { id } => balance(context.subject(id)?, context).await,
         AccountCommand::History(args) => history(args, context).await,
         AccountCommand::Register(args) => register(args, context).await,
     }
+}
+
+async fn list(context: &Context) -> Result<(), CliError> {
+    let accounts = context.nodes()?.ask(Client::accounts).await?;
+    context.output.show(&accounts, || {
+        let row = |account: &Account| {
+            let keys = account.signatories.len().to_string();
+            [account.id.to_string(), keys, account.quorum.to_string()]
+        };
+        table(["ACCOUNT", ">KEYS", ">QUORUM"], accounts.iter().map(row).collect())
+    })
 }
 
 async fn get(id: AccountId, context: &Context) -> Result<(), CliError> {

@@ -11,7 +11,7 @@ use tonle_model::receipt::Outcome;
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::output::{fields, short, table};
+use crate::output::{fields, reader_gone, short, table};
 use crate::time;
 
 /// How long a node holds a question about a block to come.
@@ -83,7 +83,10 @@ pub async fn run(command: BlockCommand, context: &Context) -> Result<(), CliErro
                 .await?;
             context.output.show(&block, || describe(&block))
         }
-        BlockCommand::Follow { from } => follow(from, context).await,
+        BlockCommand::Follow { from } => tokio::select! {
+            result = follow(from, context) => result,
+            () = reader_gone() => Ok(()),
+        },
     }
 }
 

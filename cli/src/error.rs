@@ -151,8 +151,10 @@ impl From<ClientError> for CliError {
             ClientError::Problem(problem) => (*problem).into(),
             ClientError::Timeout { .. } => Self::timed_out(error.to_string())
                 .help("the node may be busy; ask again, or give another node with --url"),
-            ClientError::Unreachable { .. } => Self::unreachable(error.to_string())
-                .help("is it running? `tonle localnet up --detach` starts a network here, --url names another"),
+            ClientError::Unreachable { .. } => Self::unreachable(error.to_string()).help(
+                "is it running? `tonle localnet up --detach` starts a network here, --url names \
+                 another",
+            ),
             _ => Self::unreachable(error.to_string())
                 .help("does --url name a Tonle node of this version?"),
         }

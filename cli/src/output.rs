@@ -1,9 +1,12 @@
 //! Tables for people, JSON for scripts.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table, presets};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::error::CliError;
@@ -76,6 +79,24 @@ impl Output {
         if self.format == Format::Table {
             eprintln!("{text}");
         }
+    }
+}
+
+/// How often it is looked whether anyone still reads.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Returns when nobody reads standard output any more, as after `tonle block follow | head`: what
+/// prints rarely would not notice by itself.
+pub async fn reader_gone() {
+    loop {
+        let stdout = io::stdout();
+        let mut out = [PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::empty())];
+        // Errors are always reported; a pipe without a reader is one.
+        let polled = poll(&mut out, Some(&Timespec::default()));
+        if polled.is_ok() && out.iter().any(|fd| fd.revents().contains(PollFlags::ERR)) {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }
 

@@ -3,7 +3,7 @@
 /// What to do next about a stable code, if there is something to say beyond the detail.
 pub fn of(code: &str) -> Option<&'static str> {
     Some(match code {
-        "unknown_account" => "check the spelling",
+        "unknown_account" => "check the spelling; `tonle account list` shows who is there",
         "unknown_asset" => "`tonle asset list` shows what there is",
         "unknown_domain" => "`tonle domain list` shows the domains",
         "already_exists" => "choose another name; ids are never used twice",
@@ -22,7 +22,7 @@ pub fn of(code: &str) -> Option<&'static str> {
         "expired" => "sign it again; if that repeats, check this machine's clock",
         "not_yet_valid" => "this machine's clock is ahead of the network's: set it",
         "window_too_long" => "give a shorter --ttl",
-        "unknown_authority" => "check --account",
+        "unknown_authority" => "check --account; `tonle account list` shows who is there",
         "quorum_not_met" => {
             "sign with a key of the account: --key-file; `tonle account get` \
              shows its keys"

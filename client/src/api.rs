@@ -329,7 +329,7 @@ pub struct Block {
     /// The quorum that decided it; absent for genesis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finalization: Option<Certificate>,
-    /// What executing it came to, as far as this node still has it.
+    /// What executing it came to; absent if this node does not have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<BlockResult>,
     /// Applied and rejected transactions in order; absent if the parameter `public_reads` does

@@ -141,6 +141,11 @@ impl Client {
         self.json(request.header(CONTENT_TYPE, JSON).body(body)).await
     }
 
+    /// All accounts.
+    pub async fn accounts(&self) -> Result<Vec<Account>, ClientError> {
+        self.list(&["v1", "accounts"]).await
+    }
+
     /// One account.
     pub async fn account(&self, id: &AccountId) -> Result<Account, ClientError> {
         self.json(self.get(&["v1", "accounts", id.as_str()])).await

@@ -98,14 +98,14 @@ pub struct KeyFile(Form);
 
 #[derive(Debug, Clone)]
 enum Form {
-    Plain(KeyPair),
+    Plain(Box<KeyPair>),
     Encrypted(Box<Encrypted>),
 }
 
 impl KeyFile {
     /// A file that holds the key as it is.
     pub fn plain(key: KeyPair) -> Self {
-        Self(Form::Plain(key))
+        Self(Form::Plain(Box::new(key)))
     }
 
     /// Encrypts a key under a passphrase.
@@ -171,8 +171,12 @@ impl KeyFile {
             io::ErrorKind::AlreadyExists => KeyFileError::Exists { path: path.into() },
             _ => KeyFileError::Io { path: path.into(), source },
         };
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(failed)?;
         file.write_all(self.to_text().as_bytes()).map_err(failed)?;
         file.sync_all().map_err(failed)
     }
@@ -193,7 +197,7 @@ impl KeyFile {
     /// The key. The passphrase is ignored by a plain file.
     pub fn open(&self, passphrase: Option<&str>) -> Result<KeyPair, KeyFileError> {
         match &self.0 {
-            Form::Plain(key) => Ok(key.clone()),
+            Form::Plain(key) => Ok((**key).clone()),
             Form::Encrypted(file) => {
                 file.decrypt(passphrase.ok_or(KeyFileError::PassphraseNeeded)?)
             }

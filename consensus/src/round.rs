@@ -221,3 +221,48 @@ impl Round {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tonle_model::hash::ChainHash;
+    use tonle_model::vote::{Ballot, VoteKind};
+
+    use super::*;
+
+    fn header(number: u64) -> Header {
+        Header::genesis(ChainHash::default(), number)
+    }
+
+    #[test]
+    fn headers_that_no_certificate_names_are_bounded_and_the_oldest_goes() {
+        let mut round = Round::new(Height(1), 0);
+        let certified = header(0).hash();
+        let kind = VoteKind::Notarize { block: certified };
+        let ballot = Ballot { height: Height(1), view: View(0), kind };
+        round.slot_mut(View(0)).notarization = Some(Certificate::assemble(ballot, &[], 0));
+        for number in 0..100u32 {
+            let header = header(number.into());
+            round.hold(header.hash(), header, View(number));
+        }
+        assert_eq!(round.candidates.len(), limits::CANDIDATES_MAX + 1);
+        assert!(round.candidates.contains_key(&certified));
+        assert!(round.candidates.contains_key(&header(99).hash()));
+        assert!(!round.candidates.contains_key(&header(1).hash()));
+    }
+
+    #[test]
+    fn the_gap_check_counts_every_view_between() {
+        let mut round = Round::new(Height(1), 0);
+        let kind = VoteKind::Nullify;
+        for view in [0, 1, 3].map(View) {
+            let ballot = Ballot { height: Height(1), view, kind };
+            round.slot_mut(view).nullification = Some(Certificate::assemble(ballot, &[], 0));
+        }
+        assert!(round.all_nullified(None, View(0)));
+        assert!(round.all_nullified(None, View(2)));
+        assert!(!round.all_nullified(None, View(3)));
+        assert!(!round.all_nullified(Some(View(0)), View(4)));
+        assert!(round.all_nullified(Some(View(2)), View(4)));
+        assert!(round.all_nullified(Some(View(9)), View(4)), "nothing between");
+    }
+}

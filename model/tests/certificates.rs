@@ -79,10 +79,8 @@ fn what_only_looks_like_a_certificate_is_refused() {
     let check = |certificate: &Certificate| certificate.verify(&CHAIN, &set, &verifier);
     let good = certificate(&keys, &[0, 1, 3], VoteKind::Nullify);
     assert_eq!(check(&good), Ok(()));
-    let bitmap = |bytes: Vec<u8>| Certificate {
-        signers: Bounded::new(bytes).unwrap(),
-        ..good.clone()
-    };
+    let bitmap =
+        |bytes: Vec<u8>| Certificate { signers: Bounded::new(bytes).unwrap(), ..good.clone() };
     let refused = Err(CertificateError::NotCanonical);
     assert_eq!(check(&bitmap(vec![0b0001_1011])), refused, "a validator that does not exist");
     assert_eq!(check(&bitmap(vec![0b0000_1011, 0])), refused, "a spare byte");

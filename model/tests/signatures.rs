@@ -21,11 +21,7 @@ struct Case {
 
 impl Case {
     fn claim(&self) -> Claim<'_> {
-        Claim {
-            public_key: &self.public_key,
-            message: &self.message,
-            signature: &self.signature,
-        }
+        Claim { public_key: &self.public_key, message: &self.message, signature: &self.signature }
     }
 
     fn oracle(&self) -> bool {

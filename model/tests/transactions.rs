@@ -105,7 +105,9 @@ fn a_transaction_past_its_length_is_refused() {
     let mut long = payload(1);
     long.steps = Bounded::new(vec![step; limits::STEPS_MAX]).unwrap();
     let error = form_error(&long.sign(&[&KeyPair::demo("sok@aclb")]));
-    assert!(matches!(error, FormError::TooLarge { length } if length > limits::TRANSACTION_BYTES_MAX));
+    assert!(
+        matches!(error, FormError::TooLarge { length } if length > limits::TRANSACTION_BYTES_MAX)
+    );
 }
 
 #[test]
@@ -137,7 +139,12 @@ fn a_batch_is_what_its_author_sealed() {
     assert!(decoded.verify(&CHAIN, &Verifier::new()).is_ok());
 }
 
-fn batch_bytes(author: &KeyPair, seq: u64, members: &[Transaction], signature: &Signature) -> Bytes {
+fn batch_bytes(
+    author: &KeyPair,
+    seq: u64,
+    members: &[Transaction],
+    signature: &Signature,
+) -> Bytes {
     let head = (author.public_key(), seq, Compact(members.len() as u32)).encode();
     let members = members.iter().flat_map(Encode::encode);
     head.into_iter().chain(members).chain(signature.encode()).collect()
@@ -168,9 +175,8 @@ fn every_bad_batch_has_its_name() {
 fn one_bad_signature_makes_a_batch_invalid() {
     let (author, verifier) = (KeyPair::demo("validator_0"), Verifier::new());
     let sealed = Batch::seal(&CHAIN, &author, 1, vec![verified(1), verified(2)]);
-    let check = |bytes: Bytes| {
-        Batch::decode(&CHAIN, bytes).unwrap().verify(&CHAIN, &verifier).map(|_| ())
-    };
+    let check =
+        |bytes: Bytes| Batch::decode(&CHAIN, bytes).unwrap().verify(&CHAIN, &verifier).map(|_| ());
     let mut author_flipped = sealed.bytes().to_vec();
     *author_flipped.last_mut().unwrap() ^= 1;
     assert_eq!(check(author_flipped.into()), Err(BatchError::AuthorSignature));
@@ -181,9 +187,9 @@ fn one_bad_signature_makes_a_batch_invalid() {
         signature: members[0].signatures[0].signature,
     };
     members[1].signatures = Bounded::new(vec![forged]).unwrap();
-    let members = members.iter().map(|member| {
-        Verified::vouch(SignedTransaction::from_transaction(member).unwrap())
-    });
+    let members = members
+        .iter()
+        .map(|member| Verified::vouch(SignedTransaction::from_transaction(member).unwrap()));
     let lying = Batch::seal(&CHAIN, &author, 1, members.collect());
     assert_eq!(check(lying.bytes().clone()), Err(BatchError::TransactionSignature));
 }

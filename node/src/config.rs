@@ -134,6 +134,14 @@ pub enum ConfigError {
         /// Why.
         error: Box<toml::de::Error>,
     },
+    /// The log filter is not one.
+    #[error("`{filter}` is not a log filter: {error}; try info, or tonle_node=debug")]
+    Log {
+        /// What was given.
+        filter: String,
+        /// Why not.
+        error: String,
+    },
     /// A key that has no default is nowhere.
     #[error("`{0}` is missing: set it in the configuration file or by flag (see tonled --help)")]
     Missing(&'static str),

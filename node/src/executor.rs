@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tokio::sync::watch;
 use tonle_client::api::TransactionStatus;
 use tonle_model::block::Header;
@@ -71,9 +71,13 @@ pub struct ExecutorHandle {
 pub struct Gone;
 
 impl ExecutorHandle {
-    /// Hands a job over; waits if too many wait already, which the core's rules do not let happen.
-    pub fn put(&self, job: Job) -> Result<(), Gone> {
-        self.jobs.send(job).map_err(|_| Gone)
+    /// Hands a job over, or gives it back if too many wait already.
+    pub fn try_put(&self, job: Job) -> Result<Option<Job>, Gone> {
+        match self.jobs.try_send(job) {
+            Ok(()) => Ok(None),
+            Err(TrySendError::Full(job)) => Ok(Some(job)),
+            Err(TrySendError::Disconnected(_)) => Err(Gone),
+        }
     }
 }
 

@@ -75,7 +75,11 @@ type Answer = Result<Submitted, Refusal>;
 
 impl Gate {
     /// What can be said before any signature is checked.
-    fn look(&self, transaction: &SignedTransaction, now_ms: u64) -> Result<Option<Submitted>, Refusal> {
+    fn look(
+        &self,
+        transaction: &SignedTransaction,
+        now_ms: u64,
+    ) -> Result<Option<Submitted>, Refusal> {
         let hash = transaction.hash();
         if transaction.payload().chain != self.chain_hash {
             let detail = format!(
@@ -101,7 +105,7 @@ impl Gate {
 
     /// Whether anything can be taken in now.
     fn check_open(&self) -> Result<(), Refusal> {
-        if let Err(reason) = self.health() {
+        if let Err(reason) = self.can_take_in() {
             return Err(retry(RefusalClass::NotReady, "not_ready", reason));
         }
         let (_, bytes) = self.board.pool();
@@ -134,7 +138,8 @@ impl Gate {
         }
         let mut checked = self.check_and_pass_on(unchecked).await.into_iter();
         let mut fill = |answer: Option<Answer>| answer.or_else(|| checked.next());
-        let lost = || Err(retry(RefusalClass::NotReady, "not_ready", "the node is stopping".into()));
+        let lost =
+            || Err(retry(RefusalClass::NotReady, "not_ready", "the node is stopping".into()));
         let answers: Vec<Answer> =
             answers.into_iter().map(|answer| fill(answer).unwrap_or_else(lost)).collect();
         let refused = answers.iter().filter(|answer| answer.is_err()).count();
@@ -178,9 +183,10 @@ impl Gate {
             }
             Err(transaction) => {
                 self.tracker.drop_taken(&transaction.hash());
-                let detail = "a signature does not fit the payload and its key: sign the hash that \
+                let detail =
+                    "a signature does not fit the payload and its key: sign the hash that \
                               POST /v1/transactions/encode returns"
-                    .to_owned();
+                        .to_owned();
                 Err(refuse(RefusalClass::Signature, "bad_signature", detail))
             }
         }
@@ -206,6 +212,20 @@ impl Gate {
             Ok(Ok(status)) => Some(status),
             Ok(Err(_)) | Err(_) => self.status_of(&hash),
         }
+    }
+
+    /// Whether what is taken in can reach others and be kept. Fewer links than a quorum needs are
+    /// enough: batches and certificates are passed on.
+    fn can_take_in(&self) -> Result<(), String> {
+        if self.board.is_disk_full() {
+            let advice = "free some space, and the node goes on by itself";
+            return Err(format!("the disk is nearly full: {advice}"));
+        }
+        let alone = self.world.validators().count() > 1 && self.network.connected().is_empty();
+        if alone {
+            return Err("connected to no other node".into());
+        }
+        Ok(())
     }
 
     fn role(&self) -> NodeRole {
@@ -308,9 +328,7 @@ impl Node for Gate {
     }
 
     fn health(&self) -> Result<(), String> {
-        if self.board.is_disk_full() {
-            return Err("the disk is nearly full: free some space, the node goes on by itself".into());
-        }
+        self.can_take_in()?;
         let needed = self.world.validators().quorum().saturating_sub(1);
         let connected = self.network.connected().len();
         if connected < needed {

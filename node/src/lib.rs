@@ -11,6 +11,7 @@ pub mod logging;
 pub mod metrics;
 pub mod network;
 pub mod node;
+mod open;
 pub mod outbox;
 pub mod pool;
 pub mod sink;

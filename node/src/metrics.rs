@@ -35,8 +35,7 @@ impl Metrics {
     /// A block was committed.
     pub fn count_block(&self, block: &CommittedBlock) {
         let receipts = &block.receipts;
-        let applied =
-            receipts.iter().filter(|one| one.outcome == Outcome::Applied).count() as u64;
+        let applied = receipts.iter().filter(|one| one.outcome == Outcome::Applied).count() as u64;
         self.blocks.fetch_add(1, Relaxed);
         self.applied.fetch_add(applied, Relaxed);
         self.rejected.fetch_add(receipts.len() as u64 - applied, Relaxed);

@@ -1,4 +1,4 @@
-//! A node, put together: what is opened in which order, what runs, and how it ends.
+//! A node, put together: what runs, and how it ends.
 //!
 //! Threads: a small tokio runtime for HTTP and the network; verify workers; the executor, which
 //! owns the world state; the driver, which owns the core and the chain log. They talk through
@@ -7,38 +7,33 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::bounded;
-use parity_scale_codec::Decode;
+use crossbeam_channel::{Receiver, bounded};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-use tonle_client::keyfile::{KeyFile, KeyFileError};
-use tonle_consensus::{Core, Input, Parent, Record, Recovery};
-use tonle_model::batch::Batch;
+use tokio::sync::{oneshot, watch};
+use tonle_client::keyfile::KeyFileError;
 use tonle_model::block::Header;
-use tonle_model::genesis::{Genesis, GenesisError};
-use tonle_model::hash::ChainHash;
-use tonle_model::key::KeyPair;
-use tonle_model::limits;
+use tonle_model::genesis::GenesisError;
 use tonle_model::number::Height;
-use tonle_model::verified::Verified;
 use tonle_model::verify::Verifier;
-use tonle_wsv::chain::{BlockRecord, ChainError, ChainLog, ChainOpenError, OnLoss};
-use tonle_wsv::state::{StateError, World};
-use tonle_wsv::store::{Database, RocksStore, StoreError};
+use tonle_wsv::chain::{ChainError, ChainOpenError};
+use tonle_wsv::state::StateError;
+use tonle_wsv::store::StoreError;
 
 use crate::board::Board;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError};
-use crate::driver::{Driver, DriverError, EVENTS_MAX, Event, Parts, Peers, config_of};
+use crate::driver::{Driver, DriverError, EVENTS_MAX, Event, EventSender, Parts};
 use crate::executor::{self, Listeners};
 use crate::gate::Gate;
 use crate::metrics::Metrics;
-use crate::network::{self, NetworkConfig, NetworkError, PeerAddress};
+use crate::network::{self, NetworkConfig, NetworkError, NetworkHandle, NetworkTask, PeerAddress};
+use crate::open::{Opened, make_ready, open};
 use crate::outbox::NetworkOutbox;
-use crate::pool::Pool;
 use crate::sink::Sink;
 use crate::torii;
 use crate::tracker::Tracker;
@@ -48,6 +43,8 @@ use crate::verify_pool::{Interest, VerifyPool};
 const RUNTIME_THREADS: usize = 2;
 /// Most threads that check signatures.
 const VERIFY_THREADS_MAX: usize = 8;
+/// For what still runs on the runtime when everything else has ended.
+const RUNTIME_STOP_MAX: Duration = Duration::from_secs(2);
 
 /// Why a node did not start or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +67,9 @@ pub enum NodeError {
     #[error(transparent)]
     Key(#[from] KeyFileError),
     /// A key that everyone can compute on a network that is no demonstration.
-    #[error("this node's key is a demo key, which everyone can compute; make one with tonle keys new")]
+    #[error(
+        "this node's key is a demo key, which everyone can compute; make one with tonle keys new"
+    )]
     DemoKey,
     /// The port is taken, or an address is wrong.
     #[error("cannot listen on {address}: {error}")]
@@ -107,7 +106,9 @@ impl NodeError {
     /// What the process tells whoever started it (api.md, tonled).
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Driver(DriverError::Divergence { .. } | DriverError::State(StateError::Diverged { .. }))
+            Self::Driver(
+                DriverError::Divergence { .. } | DriverError::State(StateError::Diverged { .. }),
+            )
             | Self::State(StateError::Diverged { .. }) => ExitCode::from(4),
             Self::Chain(_) | Self::ChainRead(_) | Self::Store(_) | Self::State(_) => {
                 ExitCode::from(3)
@@ -128,250 +129,208 @@ pub fn run(config: &Config) -> Result<(), NodeError> {
         .build()
         .map_err(NodeError::Start)?;
     let result = runtime.block_on(start(config));
-    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    runtime.shutdown_timeout(RUNTIME_STOP_MAX);
     result
 }
 
-/// What a node stands on once its disk is read.
-struct Opened {
-    chain_hash: ChainHash,
-    genesis: Genesis,
-    key: KeyPair,
-    chain: ChainLog,
-    world: World,
+/// What several parts of a node share.
+#[derive(Clone)]
+struct Common {
+    clock: Arc<dyn Clock>,
+    board: Arc<Board>,
+    tracker: Arc<Tracker>,
+    metrics: Arc<Metrics>,
+    verifier: Arc<Verifier>,
+    interest: Arc<Interest>,
+    events: EventSender,
+}
+
+impl Common {
+    fn new(events: EventSender) -> Self {
+        Self {
+            clock: Arc::new(SystemClock::default()),
+            board: Arc::default(),
+            tracker: Arc::default(),
+            metrics: Arc::default(),
+            verifier: Arc::default(),
+            interest: Arc::default(),
+            events,
+        }
+    }
 }
 
 async fn start(config: &Config) -> Result<(), NodeError> {
     let opened = open(config)?;
-    let own = opened.key.public_key();
-    let chain_hash = opened.chain_hash;
-    tracing::info!(chain = %chain_hash, %own, height = %opened.world.committed().height, "opened");
-
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let (chain, own) = (opened.chain_hash, opened.key.public_key());
+    tracing::info!(%chain, %own, height = %opened.world.committed().height, "opened");
     let (events, inbox) = bounded(EVENTS_MAX);
-    let board: Arc<Board> = Arc::default();
-    let tracker: Arc<Tracker> = Arc::default();
-    let metrics: Arc<Metrics> = Arc::default();
-    let (verifier, interest) = (Arc::new(Verifier::new()), Arc::new(Interest::default()));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let (verify, _workers) = VerifyPool::start(
-        threads.min(VERIFY_THREADS_MAX),
-        chain_hash,
-        verifier.clone(),
-        interest.clone(),
-        events.clone(),
-    )
-    .map_err(NodeError::Start)?;
-
-    let sink = Sink {
-        chain: chain_hash,
-        events: events.clone(),
-        verify: verify.clone(),
-        verifier: verifier.clone(),
-        board: Arc::clone(&board),
-    };
-    let (network, network_task) = network::start(
-        network_config(config, &opened),
-        Arc::new(sink),
-        &tokio::runtime::Handle::current(),
-    )
-    .await?;
+    let common = Common::new(events);
+    let verify = start_verify(&opened, &common)?;
+    let (network, network_task) = start_network(config, &opened, &common, &verify).await?;
     let listener = TcpListener::bind(config.api)
         .await
         .map_err(|error| NodeError::Listen { address: config.api.to_string(), error })?;
+    let (committed, committed_watch) = watch::channel(opened.world.committed().height);
+    let gate = make_gate(config, &opened, &common, verify, &network, committed_watch);
+    let genesis = Header::genesis(chain, opened.genesis.created_ms);
 
-    let world = opened.world.reader();
-    let (committed, committed_watch) = watch::channel(world.committed().height);
-    let gate = Gate {
-        chain_hash,
-        name: name_of(&opened),
-        demo: opened.genesis.demo,
-        own,
-        world: world.clone(),
-        chain: opened.chain.reader(),
-        tracker: Arc::clone(&tracker),
-        verify,
-        events: events.clone(),
-        board: Arc::clone(&board),
-        metrics: Arc::clone(&metrics),
-        network: network.clone(),
-        clock: clock.clone(),
-        committed: committed_watch,
-        data_dir: config.data_dir.clone(),
-        started: Instant::now(),
-    };
-    let listeners = Listeners { tracker, committed, metrics };
-
-    let mut pool = Pool::default();
-    let mut peers = Peers::default();
-    let core = make_core(config, &opened, &mut peers, &mut pool, clock.now_ms())?;
-    let validators = world.validators();
-    let (executor, executor_thread) =
-        executor::start(opened.world, listeners, events.clone()).map_err(NodeError::Start)?;
-    let driver = Driver::new(Parts {
-        chain_hash,
-        key: opened.key,
-        core,
-        validators,
-        peers,
-        chain: opened.chain,
-        pool,
-        world,
-        clock,
-        outbox: Box::new(NetworkOutbox::new(network.clone(), &config.observers)),
-        executor,
-        verifier,
-        interest,
-        board: Arc::clone(&board),
-    });
-
-    let (stop, stopping) = watch::channel(false);
-    let (ended, mut driver_ended) = tokio::sync::oneshot::channel();
-    let driver_thread = std::thread::Builder::new()
-        .name("driver".into())
-        .spawn(move || {
-            // Nobody listens only if the node is ending for another reason.
-            let _unheard = ended.send(driver.run(&inbox));
-        })
-        .map_err(NodeError::Start)?;
+    let mut core = start_core(config, opened, &common, inbox, &network, committed)?;
     tokio::spawn(crate::disk::watch(
         config.data_dir.clone(),
         config.disk_reserve_bytes,
-        board,
-        events.clone(),
+        common.board.clone(),
+        common.events.clone(),
     ));
+    let (stop, stopping) = watch::channel(false);
     let settings = torii::Settings::default();
-    let genesis = Header::genesis(opened.chain_hash, opened.genesis.created_ms);
-    let serving = torii::serve(listener, Arc::new(gate), genesis, settings, stopping);
-    let torii = tokio::spawn(serving);
+    let torii = tokio::spawn(torii::serve(listener, Arc::new(gate), genesis, settings, stopping));
     tracing::info!(api = %config.api, p2p = %config.p2p, "ready to serve");
 
+    let result = until_told(&mut core.ended).await;
+    tracing::info!("ending");
+    // Whoever does not hear one of these has ended already.
+    let _gone = common.events.send(Event::Shutdown);
+    drop(common);
+    let _gone = stop.send(true);
+    let _ended = torii.await;
+    network.shutdown();
+    let _ended = network_task.join().await;
+    let _ended = tokio::task::spawn_blocking(move || core.join()).await;
+    result
+}
+
+/// Waits for a signal, or for the driver to end by itself.
+async fn until_told(
+    driver: &mut oneshot::Receiver<Result<(), DriverError>>,
+) -> Result<(), NodeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(NodeError::Start)?;
-    let result = tokio::select! {
-        ended = &mut driver_ended => ended.unwrap_or(Err(DriverError::Ended("driver"))),
+    tokio::select! {
+        ended = driver => Ok(ended.unwrap_or(Err(DriverError::Ended("driver")))?),
         _ = terminate.recv() => Ok(()),
         _ = tokio::signal::ctrl_c() => Ok(()),
-    };
-    tracing::info!("ending");
-    // An error means that the driver is gone already.
-    let _gone = events.send(Event::Shutdown);
-    drop(events);
-    let _told = stop.send(true);
-    let _joined = torii.await;
-    network.shutdown();
-    let _joined = network_task.join().await;
-    let _joined = tokio::task::spawn_blocking(move || {
-        let _driver = driver_thread.join();
-        executor_thread.join()
-    })
-    .await;
-    Ok(result?)
-}
-
-/// Reads and checks everything on disk, and redoes in the state what the chain has ahead of it.
-fn open(config: &Config) -> Result<Opened, NodeError> {
-    let path = &config.genesis;
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| NodeError::Read { path: path.display().to_string(), error })?;
-    let genesis = Genesis::from_json(&text)?;
-    let chain_hash = genesis.chain();
-    let passphrase = std::env::var("TONLED_PASSPHRASE").ok().map(zeroize::Zeroizing::new);
-    let key = KeyFile::read(&config.key_file)?
-        .open(passphrase.as_ref().map(|text| text.as_str()))?;
-    if !genesis.demo && is_demo_key(&genesis, &key) {
-        return Err(NodeError::DemoKey);
     }
-    let directory = &config.data_dir;
-    std::fs::create_dir_all(directory)
-        .map_err(|error| NodeError::Read { path: directory.display().to_string(), error })?;
-    let on_loss = if config.resume_voting { OnLoss::Forgive } else { OnLoss::Observe };
-    let chain = ChainLog::open_dir(directory, &chain_hash, on_loss)?;
-    let state_store = RocksStore::open(&directory.join("state"), Database::State)?;
-    let mut world = World::open(Arc::new(state_store), &genesis)?;
-    let before = world.committed().height;
-    let after = world.catch_up(&chain.reader())?;
-    if after > before {
-        tracing::info!(%before, %after, "redone from the chain");
-    }
-    Ok(Opened { chain_hash, genesis, key, chain, world })
 }
 
-fn is_demo_key(genesis: &Genesis, key: &KeyPair) -> bool {
-    let own = key.public_key();
-    let names = genesis.validators.iter().map(|validator| validator.name.as_str());
-    names.map(KeyPair::demo).any(|demo| demo.public_key() == own)
+fn start_verify(opened: &Opened, common: &Common) -> Result<VerifyPool, NodeError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let (verify, _workers) = VerifyPool::start(
+        threads.min(VERIFY_THREADS_MAX),
+        opened.chain_hash,
+        common.verifier.clone(),
+        common.interest.clone(),
+        common.events.clone(),
+    )
+    .map_err(NodeError::Start)?;
+    Ok(verify)
 }
 
-/// The core at the height to decide, with its log replayed and the pool filled.
-fn make_core(
+async fn start_network(
     config: &Config,
     opened: &Opened,
-    peers: &mut Peers,
-    pool: &mut Pool,
-    now_ms: u64,
-) -> Result<Core, NodeError> {
-    let world = opened.world.reader();
-    let committed = world.committed();
-    let parameters = world.parameters();
-    let own = opened.key.public_key();
-    let validators = world.validators();
-    let marks = (*world.marks()).clone();
-    let core_config = config_of(peers, &own, &validators, &parameters, marks);
-    let parent = Parent {
-        height: committed.height,
-        hash: committed.block,
-        result: committed.result.hash(),
-        timestamp_ms: committed.timestamp_ms,
+    common: &Common,
+    verify: &VerifyPool,
+) -> Result<(NetworkHandle, NetworkTask), NetworkError> {
+    let sink = Sink {
+        chain: opened.chain_hash,
+        events: common.events.clone(),
+        verify: verify.clone(),
+        verifier: common.verifier.clone(),
+        board: common.board.clone(),
     };
-    let window_ms = u64::from(parameters.max_ttl_ms) + 2 * limits::DRIFT_MS;
-    let window_start_ms = committed.timestamp_ms.saturating_sub(window_ms);
-    fill_pool(opened, pool, window_start_ms, parameters.max_ttl_ms.into())?;
-    let records = opened.chain.records(committed.height.next())?;
-    let log: Option<Vec<Record>> =
-        records.iter().map(|bytes| Record::decode(&mut &bytes[..]).ok()).collect();
-    let damaged = !opened.chain.is_whole() || log.is_none();
-    let recovery = if damaged { Recovery::LogLost } else { Recovery::AskPeers };
-    let mut core =
-        Core::new(opened.chain_hash, parent, core_config, log.unwrap_or_default(), recovery);
-    if config.resume_voting {
-        let mut outputs = Vec::new();
-        core.step(now_ms, Input::ResumeVoting, &mut outputs);
-    }
-    Ok(core)
+    let network = network_config(config, opened);
+    network::start(network, Arc::new(sink), &Handle::current()).await
 }
 
-/// Undecided batches of before, and the names of those decided within the window.
-fn fill_pool(
+fn make_gate(
+    config: &Config,
     opened: &Opened,
-    pool: &mut Pool,
-    window_start_ms: u64,
-    max_ttl_ms: u64,
-) -> Result<(), NodeError> {
-    let reader = opened.chain.reader();
-    let mut height = Some(reader.last_height());
-    while let Some(current) = height.filter(|height| *height > Height(0)) {
-        let Some(BlockRecord { header, .. }) = reader.block(current)? else { break };
-        if header.timestamp_ms < window_start_ms {
-            break;
-        }
-        pool.decide(&header, max_ttl_ms);
-        height = current.previous();
+    common: &Common,
+    verify: VerifyPool,
+    network: &NetworkHandle,
+    committed: watch::Receiver<Height>,
+) -> Gate {
+    Gate {
+        chain_hash: opened.chain_hash,
+        name: name_of(opened),
+        demo: opened.genesis.demo,
+        own: opened.key.public_key(),
+        world: opened.world.reader(),
+        chain: opened.chain.reader(),
+        tracker: common.tracker.clone(),
+        verify,
+        events: common.events.clone(),
+        board: common.board.clone(),
+        metrics: common.metrics.clone(),
+        network: network.clone(),
+        clock: common.clock.clone(),
+        committed,
+        data_dir: config.data_dir.clone(),
+        started: Instant::now(),
     }
-    for digest in reader.undecided() {
-        // Its signatures were checked before it was written.
-        let bytes = reader.batch(&digest)?.unwrap_or_default();
-        if let Ok(batch) = Batch::decode(&opened.chain_hash, bytes) {
-            let _known_or_full = pool.insert(Arc::new(Verified::vouch(batch)));
-        }
+}
+
+/// The two threads that decide and execute.
+struct CoreThreads {
+    driver: JoinHandle<()>,
+    executor: JoinHandle<()>,
+    ended: oneshot::Receiver<Result<(), DriverError>>,
+}
+
+impl CoreThreads {
+    fn join(self) {
+        // A thread that panicked has said so; there is nothing left to save.
+        let _panicked = self.driver.join();
+        let _panicked = self.executor.join();
     }
-    Ok(())
+}
+
+fn start_core(
+    config: &Config,
+    opened: Opened,
+    common: &Common,
+    inbox: Receiver<Event>,
+    network: &NetworkHandle,
+    committed: watch::Sender<Height>,
+) -> Result<CoreThreads, NodeError> {
+    let ready = make_ready(&opened)?;
+    let world = opened.world.reader();
+    let listeners =
+        Listeners { tracker: common.tracker.clone(), committed, metrics: common.metrics.clone() };
+    let (handle, executor) = executor::start(opened.world, listeners, common.events.clone())
+        .map_err(NodeError::Start)?;
+    let driver = Driver::new(Parts {
+        chain_hash: opened.chain_hash,
+        key: opened.key,
+        core: ready.core,
+        validators: world.validators(),
+        peers: ready.peers,
+        chain: opened.chain,
+        pool: ready.pool,
+        world,
+        clock: common.clock.clone(),
+        outbox: Box::new(NetworkOutbox::new(network.clone(), &config.observers)),
+        executor: handle,
+        headers: ready.headers,
+        resume_voting: config.resume_voting,
+        verifier: common.verifier.clone(),
+        interest: common.interest.clone(),
+        board: common.board.clone(),
+    });
+    let (report, ended) = oneshot::channel();
+    let run = move || {
+        // Nobody listens only if the node is ending for another reason.
+        let _unheard = report.send(driver.run(&inbox));
+    };
+    let driver =
+        std::thread::Builder::new().name("driver".into()).spawn(run).map_err(NodeError::Start)?;
+    Ok(CoreThreads { driver, executor, ended })
 }
 
 fn network_config(config: &Config, opened: &Opened) -> NetworkConfig {
-    let peers = config.peers.iter().map(|peer| PeerAddress {
-        public_key: peer.public_key,
-        address: peer.address.clone(),
-    });
+    let peers = config
+        .peers
+        .iter()
+        .map(|peer| PeerAddress { public_key: peer.public_key, address: peer.address.clone() });
     NetworkConfig {
         key: opened.key.clone(),
         chain: opened.chain_hash,

@@ -46,12 +46,10 @@ impl Sink {
 
 impl NetworkSink for Sink {
     fn connected(&self, peer: PublicKey) {
-        tracing::info!(%peer, "connected");
         self.put_surely(Event::Connected(peer));
     }
 
     fn disconnected(&self, peer: PublicKey) {
-        tracing::info!(%peer, "disconnected");
         self.put_surely(Event::Disconnected(peer));
     }
 

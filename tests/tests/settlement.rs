@@ -106,13 +106,11 @@ fn one_killed_under_load_comes_back_and_nothing_is_lost() {
     let net = Localnet::start(4);
     let supply = runtime.block_on(supply_in_hands(&net.client(0)));
     let load = Load::start(&runtime, &net);
-    let height = net.agreed(0).height;
-    net.wait_for("blocks", || (net.rows()[0].height > height + 5).then_some(()));
+    let height = net.height();
+    net.wait_for("blocks", || (net.height() > height + 5).then_some(()));
     net.kill(2);
-    let height = net.rows()[0].height;
-    net.wait_for("blocks without validator 2", || {
-        (net.rows()[0].height > height + 5).then_some(())
-    });
+    let height = net.height();
+    net.wait_for("blocks without validator 2", || (net.height() > height + 5).then_some(()));
     net.restart(2);
     committed(&runtime, &net, 0);
     let acknowledged = load.acknowledged(&runtime);
@@ -131,8 +129,8 @@ fn all_killed_under_load_again_and_again_lose_nothing() {
     let mut acknowledged = Vec::new();
     for cycle in 0..cycles {
         let load = Load::start(&runtime, &net);
-        let height = net.agreed(0).height;
-        net.wait_for("blocks", || (net.rows()[0].height > height + 3).then_some(()));
+        let height = net.height();
+        net.wait_for("blocks", || (net.height() > height + 3).then_some(()));
         (0..4).for_each(|index| net.kill(index));
         acknowledged.extend(load.acknowledged(&runtime));
         (0..4).for_each(|index| net.restart(index));

@@ -88,11 +88,7 @@ impl Store for MemoryStore {
         Ok(self.contents().current.get(&(table, key.to_vec())).cloned())
     }
 
-    fn multi_get(
-        &self,
-        table: Table,
-        keys: &[&[u8]],
-    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+    fn multi_get(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         keys.iter().map(|key| self.get(table, key)).collect()
     }
 

@@ -1,9 +1,9 @@
 //! Ordered tables of bytes with atomic writes: the only file that names RocksDB.
 //!
 //! [`Store`] is what the rest of the crate sees; [`crate::memory::MemoryStore`] is its twin for
-//! tests and simulation. Which faults RocksDB notices is not obvious: its options below are chosen
-//! so that damage in the middle of the log refuses to open, and only a torn tail is forgiven
-//! (consensus.md, What is durable before what).
+//! tests and simulation. Which faults RocksDB notices is not obvious: the options below are chosen
+//! so that the chain refuses to open when its log is damaged in the middle, and only a torn tail
+//! is forgiven (consensus.md, What is durable before what).
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -234,8 +234,7 @@ pub trait Store: Send + Sync {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// The values of many rows, in the order asked.
-    fn multi_get(&self, table: Table, keys: &[&[u8]])
-    -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+    fn multi_get(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
 
     /// Visits rows from `start` (included) on until told to stop or the table ends.
     fn scan(
@@ -272,7 +271,7 @@ pub struct RocksStore {
 
 impl RocksStore {
     /// Opens or makes the database in a directory. Fails on damage that RocksDB can see, except a
-    /// torn tail of the log.
+    /// torn tail of the log, and except lost writes of the state, which are redone.
     pub fn open(path: &Path, database: Database) -> Result<Self, StoreError> {
         let tables = match database {
             Database::Chain => Table::CHAIN,
@@ -282,7 +281,7 @@ impl RocksStore {
         let families = tables
             .iter()
             .map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(*table, &cache)));
-        let db = DB::open_cf_descriptors(&database_options(), path, families)?;
+        let db = DB::open_cf_descriptors(&database_options(database), path, families)?;
         Ok(Self { db, tables })
     }
 
@@ -293,12 +292,17 @@ impl RocksStore {
     }
 }
 
-fn database_options() -> Options {
+fn database_options(database: Database) -> Options {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.create_missing_column_families(true);
-    // Damage in the middle fails the open; PointInTime, the default, would drop what follows it.
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_wal_recovery_mode(match database {
+        // Damage in the middle fails the open: what follows it was synced and acted on.
+        Database::Chain => DBRecoveryMode::TolerateCorruptedTailRecords,
+        // Not synced, so a loss of power may leave holes anywhere: go back to before the first
+        // one, which is a state at an earlier height, and redo the rest from the chain.
+        Database::State => DBRecoveryMode::PointInTime,
+    });
     options.set_paranoid_checks(true);
     options.set_track_and_verify_wals_in_manifest(true);
     options.set_db_write_buffer_size(WRITE_BUFFER_BYTES);
@@ -307,6 +311,7 @@ fn database_options() -> Options {
     options.set_max_background_jobs(2);
     options.set_bytes_per_sync(1024 * 1024);
     options.set_keep_log_file_num(2);
+    options.set_max_log_file_size(4 * 1024 * 1024);
     options.set_stats_dump_period_sec(0);
     options
 }
@@ -335,13 +340,8 @@ impl Store for RocksStore {
         Ok(self.db.get_cf(self.family(table)?, key)?)
     }
 
-    fn multi_get(
-        &self,
-        table: Table,
-        keys: &[&[u8]],
-    ) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let values =
-            self.db.batched_multi_get_cf(self.family(table)?, keys.iter().copied(), false);
+    fn multi_get(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        let values = self.db.batched_multi_get_cf(self.family(table)?, keys.iter().copied(), false);
         values.into_iter().map(|value| Ok(value?.map(|slice| slice.to_vec()))).collect()
     }
 

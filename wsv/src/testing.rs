@@ -38,7 +38,8 @@ pub fn genesis_named(name: &str) -> Genesis {
     let step = |authority: &str, instruction: String| {
         format!(r#"{{"authority":"{authority}","instruction":{instruction}}}"#)
     };
-    let domain = |owner: &str, id: &str| step(owner, format!(r#"{{"register_domain":{{"id":"{id}"}}}}"#));
+    let domain =
+        |owner: &str, id: &str| step(owner, format!(r#"{{"register_domain":{{"id":"{id}"}}}}"#));
     let open = |id: &str, keys: &[(&str, u16)], quorum: u16| {
         let signatories: Vec<_> = keys
             .iter()
@@ -51,7 +52,8 @@ pub fn genesis_named(name: &str) -> Genesis {
         step(
             "nbc@nbc",
             format!(
-                r#"{{"register_account":{{"id":"{id}","signatories":[{signatories}],"quorum":{quorum}}}}}"#
+                r#"{{"register_account":
+                    {{"id":"{id}","signatories":[{signatories}],"quorum":{quorum}}}}}"#
             ),
         )
     };
@@ -91,7 +93,8 @@ pub fn genesis_named(name: &str) -> Genesis {
         .collect();
     Genesis::from_json(&format!(
         r#"{{"name":"{name}","demo":true,"created_ms":{START_MS},
-            "parameters":{{"delta_ms":500,"max_ttl_ms":{MAX_TTL_MS},"public_reads":"all","operator":"nbc@nbc"}},
+            "parameters":{{"delta_ms":500,"max_ttl_ms":{MAX_TTL_MS},"public_reads":"all",
+                "operator":"nbc@nbc"}},
             "validators":[{}],"steps":[{}]}}"#,
         validators.join(","),
         steps.join(",")

@@ -28,6 +28,10 @@ const GROUP: usize = 128;
 const POST: usize = 16;
 /// How long the network may take to make some accounts.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a busy network is asked again.
+const TRIES_MAX: u32 = 100;
+/// Before asking it again.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Questions at once.
 const QUESTIONS: usize = 32;
 
@@ -129,6 +133,7 @@ fn opening(group: &[Member], asset: &AssetId) -> Vec<Instruction> {
     let mut steps = Vec::new();
     for Member { id, key } in group {
         let signatory = Signatory { public_key: key.public_key(), weight: 1 };
+        // One is never too many.
         let signatories = Bounded::new(vec![signatory]).unwrap_or_default();
         steps.push(Instruction::RegisterAccount { id: id.clone(), signatories, quorum: 1 });
         let amount = Amount::from_minor(START).to_decimal(0);
@@ -147,11 +152,32 @@ struct Maker<'a> {
 impl Maker<'_> {
     /// Sends one transaction for each list of instructions, and waits until all are applied.
     async fn make(&self, lists: Vec<Vec<Instruction>>) -> Result<(), CliError> {
-        let node = self.target.node(0)?;
-        let transactions: Vec<_> =
+        let mut pending: Vec<_> =
             lists.into_iter().map(|list| self.sign(list)).collect::<Result<_, _>>()?;
-        for item in node.submit_all(&transactions).await? {
+        for _ in 0..TRIES_MAX {
+            pending = self.send(pending).await?;
+            if pending.is_empty() {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(CliError::timed_out("the network stays too busy to make the bench accounts"))
+    }
+
+    /// Sends transactions, waits for those that are taken, and returns the others.
+    async fn send(&self, transactions: Vec<Transaction>) -> Result<Vec<Transaction>, CliError> {
+        let node = self.target.node(0)?;
+        let items = match node.submit_all(&transactions).await {
+            Err(error) if error.retry_after().is_some() => return Ok(transactions),
+            items => items?,
+        };
+        let mut again = Vec::new();
+        for (transaction, item) in transactions.into_iter().zip(items) {
             let status = match item.outcome {
+                SubmitOutcome::Refused(refused) if matches!(refused.http_status, 429 | 503) => {
+                    again.push(transaction);
+                    continue;
+                }
                 SubmitOutcome::Refused(refused) => {
                     return Err(CliError::refused(&refused.code, refused.detail));
                 }
@@ -166,7 +192,7 @@ impl Maker<'_> {
                 _ => return Err(CliError::timed_out("the bench accounts are not made in time")),
             }
         }
-        Ok(())
+        Ok(again)
     }
 
     fn sign(&self, list: Vec<Instruction>) -> Result<Transaction, CliError> {

@@ -118,6 +118,7 @@ impl Terms<'_> {
                 memo: Text::default(),
             };
             let step = Step { authority: payer.id.clone(), instruction };
+            // One step is never too many.
             let payload = Payload {
                 chain: self.chain,
                 created_ms: self.created_ms,

@@ -9,6 +9,7 @@ use super::LogsArgs;
 use super::state::Localnet;
 use crate::context::Context;
 use crate::error::CliError;
+use crate::output::reader_gone;
 
 /// How much of the end of a log is looked at.
 const TAIL_BYTES: u64 = 1024 * 1024;
@@ -33,7 +34,18 @@ pub async fn run(args: LogsArgs, context: &Context) -> Result<(), CliError> {
         file.seek(SeekFrom::End(0))?;
         files.push((prefix, file));
     }
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    tokio::select! {
+        result = follow(files) => result,
+        () = reader_gone() => Ok(()),
+    }
+}
+
+/// Prints what is added to the logs, for ever.
+async fn follow(mut files: Vec<(Option<u16>, File)>) -> Result<(), CliError> {
+    loop {
         for (prefix, file) in &mut files {
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes)?;
@@ -41,7 +53,6 @@ pub async fn run(args: LogsArgs, context: &Context) -> Result<(), CliError> {
         }
         tokio::time::sleep(PACE).await;
     }
-    Ok(())
 }
 
 fn print(index: Option<u16>, text: &str) -> Result<(), CliError> {

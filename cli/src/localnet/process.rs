@@ -14,6 +14,8 @@ use crate::error::CliError;
 const VARIABLE: &str = "TONLED";
 /// How often a process is looked at while waiting for its end.
 const PACE: Duration = Duration::from_millis(5);
+/// How often a process without arguments is looked at before it counts as a stranger.
+const LOOKS_MAX: u32 = 200;
 
 /// Whether the validator outlives the command that starts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub fn start(program: &Path, config: &Path, log: &Path, life: Life) -> Result<Ch
             command.env_remove(&name);
         }
     }
+    // A log file is no terminal.
+    command.env("NO_COLOR", "1");
     let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
     Ok(child)
 }
@@ -79,10 +83,27 @@ pub fn runs(pid: u32, config: &Path) -> bool {
         return signal_number(pid)
             .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok());
     }
-    let Ok(arguments) = fs::read(directory.join("cmdline")) else { return false };
     let wanted = config.as_os_str().as_encoded_bytes();
-    // An ended process whose parent did not look yet has no arguments.
-    arguments.split(|byte| *byte == 0).any(|argument| argument == wanted)
+    for _ in 0..LOOKS_MAX {
+        let Ok(arguments) = fs::read(directory.join("cmdline")) else { return false };
+        if !arguments.is_empty() {
+            return arguments.split(|byte| *byte == 0).any(|argument| argument == wanted);
+        }
+        if has_ended(&directory) {
+            return false;
+        }
+        // It is becoming another program, and has no arguments for a moment.
+        std::thread::sleep(PACE);
+    }
+    false
+}
+
+/// Whether a process is over and only its parent has not looked yet.
+fn has_ended(directory: &Path) -> bool {
+    let stat = fs::read_to_string(directory.join("stat")).unwrap_or_default();
+    // The state follows the name, which stands in parentheses and may hold anything.
+    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    matches!(state, None | Some('Z' | 'X'))
 }
 
 fn signal_number(pid: u32) -> Option<Pid> {

@@ -47,8 +47,7 @@ async fn wait_one(
         };
         let log = localnet.log(index);
         let help = format!("its log is {}", log.display());
-        // Twice, for a process that is just becoming another program shows no arguments.
-        if localnet.running(validator).is_none() && localnet.running(validator).is_none() {
+        if localnet.running(validator).is_none() {
             let tail = logs::tail(&log, LOG_LINES).unwrap_or_default();
             let message = format!("validator {index} ended before it was ready:\n{tail}");
             return Err(CliError::failed(message.trim_end()).help(help));

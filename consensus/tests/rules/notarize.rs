@@ -207,6 +207,9 @@ fn only_the_current_view_is_notarized() {
     assert_eq!(signed(&outputs), []);
     let outputs = node.propose_held(0, &header, node.justification(None, &[]));
     assert_eq!(signed(&outputs), []);
+    let current = node.header(1);
+    let outputs = node.propose_held(1, &current, node.justification(None, &[0]));
+    assert_eq!(signed(&outputs), [(1, notarize(&current))], "the late one is not in its way");
 }
 
 #[test]

@@ -127,11 +127,8 @@ impl Driver {
         let (height, view) = (proposal.height, proposal.view);
         let block = proposal.header.hash();
         let message = Proposal::signing_hash(&parts.chain_hash, height, view, &block);
-        let signed = parts.verifier.verify(
-            &leader.public_key,
-            message.as_ref(),
-            &proposal.signature,
-        );
+        let signed =
+            parts.verifier.verify(&leader.public_key, message.as_ref(), &proposal.signature);
         let justification = &proposal.justification;
         let mut certificates =
             justification.notarization.iter().chain(&justification.nullifications);
@@ -161,6 +158,7 @@ impl Driver {
 
     fn take_announcement(&mut self, from: PublicKey, announcement: &Announcement) {
         let digest = announcement.reference.digest;
+        self.heard.note(digest);
         let pool = &self.parts.pool;
         if pool.get(&digest).is_none() && !pool.is_decided(&digest) {
             self.fetcher.want(self.now_ms, digest, Reason::Announced, from);
@@ -184,9 +182,9 @@ impl Driver {
             },
         }
         self.keep_batch(&batch);
-        if !matches!(wanted, Some(Reason::Decided(..))) {
-            // Whoever has a batch first announces it, so that one given to a single validator
-            // reaches all (consensus.md, Idle). Gossip drops what it saw before.
+        if !matches!(wanted, Some(Reason::Decided(..))) && self.heard.note(digest) {
+            // Nobody announced it here: it may have been given to this node alone, and so all
+            // hear of it (consensus.md, Idle).
             self.announce(&batch);
         }
         self.judge_unchecked();
@@ -203,6 +201,7 @@ impl Driver {
     pub(super) fn take_own_batch(&mut self, batch: Arc<Verified<Batch>>) {
         // The gate stops taking transactions in long before an author's share is used up.
         self.parts.pool.insert_wanted(batch.clone());
+        self.heard.note(batch.digest());
         self.keep_batch(&batch);
         self.turn.acts.push(Act::Broadcast(Lane::Bulk, Wire::batch_frame(&batch)));
         self.announce(&batch);
@@ -254,9 +253,9 @@ impl Driver {
     fn serve_batch(&mut self, to: &PublicKey, request: &BatchRequest) {
         let frame = match self.parts.pool.get(&request.digest) {
             Some(batch) => Some(Wire::batch_frame(batch)),
-            None => self.stored_batch(request).map(|bytes| {
-                Wire::Batch(crate::wire::RawBatch(bytes)).to_frame()
-            }),
+            None => self
+                .stored_batch(request)
+                .map(|bytes| Wire::Batch(crate::wire::RawBatch(bytes)).to_frame()),
         };
         match frame {
             Some(frame) => self.turn.acts.push(Act::Send(*to, Lane::Bulk, frame)),
@@ -322,6 +321,8 @@ impl Driver {
         self.fetcher.height_decided();
         self.unchecked.clear();
         self.headers.clear();
+        // Before the next height begins: its leader must not build for work that is done.
+        self.update_work();
         self.step(Input::Advance { config });
         for (_, proposal) in std::mem::take(&mut self.early) {
             if proposal.height == self.parts.core.height() && self.is_proposal_signed(&proposal) {
@@ -330,5 +331,4 @@ impl Driver {
         }
         self.try_sync();
     }
-
 }

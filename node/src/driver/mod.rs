@@ -9,13 +9,14 @@
 //! or awaited.
 
 mod fetch;
+mod heard;
 mod input;
 mod output;
 mod peers;
 mod sync;
 mod turn;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,15 +37,16 @@ use tonle_wsv::state::{StateError, WorldReader};
 
 use crate::board::Board;
 use crate::clock::Clock;
-use crate::executor::{Advance, ExecutorHandle};
+use crate::executor::{Advance, ExecutorHandle, Job};
 use crate::network::Lane;
 use crate::pool::{HeldBatch, Pool, Sealer};
 use crate::verify_pool::Interest;
 use crate::wire::{Announcement, Wire};
 
-pub use peers::config_of;
 use fetch::Fetcher;
+use heard::Heard;
 use peers::PeerBook;
+pub use peers::config_of;
 use sync::RangeBuffer;
 use turn::Turn;
 
@@ -180,6 +182,10 @@ pub struct Parts {
     pub outbox: Box<dyn Outbox>,
     /// The executor.
     pub executor: ExecutorHandle,
+    /// Headers of the height to decide, from the log.
+    pub headers: Vec<Header>,
+    /// An operator vouches for this validator's past.
+    pub resume_voting: bool,
     /// Checks votes and certificates.
     pub verifier: Arc<Verifier>,
     /// What the verify pool need not check.
@@ -202,6 +208,9 @@ pub struct Driver {
     headers: BTreeMap<BlockHash, Header>,
     /// Early proposals for the next height: one per peer, checked when its leader is known.
     early: BTreeMap<PublicKey, Proposal>,
+    heard: Heard,
+    /// For the executor, in order: a few candidates a height.
+    jobs: VecDeque<Job>,
     turn: Turn,
     outputs: Vec<Output>,
     now_ms: u64,
@@ -214,6 +223,7 @@ impl Driver {
         let now_ms = parts.clock.now_ms();
         // Above every number of an earlier run, which sealed far less than a batch a microsecond.
         let first_seq = now_ms.saturating_mul(1_000);
+        let headers = parts.headers.iter().map(|header| (header.hash(), header.clone())).collect();
         let sealer = Sealer::new(parts.chain_hash, parts.key.clone(), first_seq);
         Self {
             parts,
@@ -221,8 +231,10 @@ impl Driver {
             fetcher: Fetcher::default(),
             ranges: RangeBuffer::default(),
             unchecked: BTreeMap::new(),
-            headers: BTreeMap::new(),
+            headers,
             early: BTreeMap::new(),
+            heard: Heard::default(),
+            jobs: VecDeque::new(),
             turn: Turn::default(),
             outputs: Vec::new(),
             now_ms,
@@ -232,6 +244,10 @@ impl Driver {
 
     /// Takes turns until asked to end.
     pub fn run(mut self, events: &Receiver<Event>) -> Result<(), DriverError> {
+        self.parts.outbox.set_validators(&self.parts.validators);
+        if self.parts.resume_voting {
+            self.step(Input::ResumeVoting);
+        }
         self.finish_turn()?;
         loop {
             match events.recv_timeout(self.sleep()) {

@@ -4,6 +4,7 @@ use tonle_consensus::{Alarm, Input, Message, Output, PeerId, Recipients, Record}
 use tonle_model::block::Header;
 use tonle_model::hash::BlockHash;
 use tonle_model::number::{Height, View};
+use tonle_model::validators::faults;
 use tonle_model::vote::{Ballot, Certificate, Justification, Proposal, Vote};
 
 use super::turn::Act;
@@ -11,9 +12,6 @@ use super::{Driver, DriverError};
 use crate::executor::Job;
 use crate::network::Lane;
 use crate::wire::{ANNOUNCED_BATCHES_MAX, Announcement, Wire};
-
-/// How many holders of a header are asked at once.
-const HEADER_ASKED: usize = 2;
 
 impl Driver {
     /// Works the core's outputs off until it is quiet.
@@ -111,8 +109,10 @@ impl Driver {
     fn fetch_header(&mut self, block: BlockHash, holders: &[PeerId]) {
         let connected = self.parts.peers.connected();
         let keys = holders.iter().filter_map(|holder| self.parts.peers.key(*holder));
+        // Of f + 1 signers at least one is honest and has it.
+        let enough = faults(self.parts.validators.count()) + 1;
         let asked: Vec<_> =
-            keys.filter(|key| connected.contains(key)).take(HEADER_ASKED).copied().collect();
+            keys.filter(|key| connected.contains(key)).take(enough).copied().collect();
         for key in asked {
             self.turn.send(&key, Lane::Consensus, &Wire::GetHeader(block));
         }

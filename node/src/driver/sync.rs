@@ -47,7 +47,12 @@ impl RangeBuffer {
 
 impl Driver {
     /// Takes blocks that a peer sent: as far as they are contiguous, they wait for their height.
-    pub(super) fn take_blocks(&mut self, from: PublicKey, first: Height, blocks: &[FinalizedHeader]) {
+    pub(super) fn take_blocks(
+        &mut self,
+        from: PublicKey,
+        first: Height,
+        blocks: &[FinalizedHeader],
+    ) {
         let current = self.parts.core.height();
         let mut expected = first;
         let mut count = 0;

@@ -8,7 +8,7 @@ use tonle_model::number::Height;
 use tonle_wsv::chain::ChainWrite;
 
 use super::{Driver, DriverError};
-use crate::executor::Job;
+use crate::executor::{Gone, Job};
 use crate::network::Lane;
 use crate::wire::{Announcement, Wire};
 
@@ -70,9 +70,23 @@ impl Driver {
                 Act::Broadcast(lane, frame) => self.parts.outbox.broadcast(lane, frame),
                 Act::Announce(announcement) => self.parts.outbox.announce(&announcement),
                 Act::Blame(peer) => self.parts.outbox.blame(&peer),
-                Act::Execute(job) => {
-                    self.parts.executor.put(job).map_err(|_| DriverError::Ended("executor"))?;
+                Act::Execute(job) => self.jobs.push_back(job),
+            }
+        }
+        self.hand_over_jobs()
+    }
+
+    /// Gives the executor what it has room for. The rest follows when it reports, so that the two
+    /// never wait for each other.
+    fn hand_over_jobs(&mut self) -> Result<(), DriverError> {
+        while let Some(job) = self.jobs.pop_front() {
+            match self.parts.executor.try_put(job) {
+                Ok(None) => {}
+                Ok(Some(job)) => {
+                    self.jobs.push_front(job);
+                    break;
                 }
+                Err(Gone) => return Err(DriverError::Ended("executor")),
             }
         }
         Ok(())

@@ -180,7 +180,7 @@ impl Handler {
         }
         let wrote = std::mem::take(&mut self.wrote_since_tick);
         if !wrote && let Some(writer) = self.streams(Lane::Consensus).writer.as_mut() {
-            let _ = writer;
+            writer.keep_alive();
         }
         Ok(())
     }

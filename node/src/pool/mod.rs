@@ -119,10 +119,8 @@ impl Pool {
 
     /// Notes a block of the chain: at start for the last window, then with every commit.
     pub fn decide(&mut self, header: &Header, max_ttl_ms: u64) {
-        let until_ms = header
-            .timestamp_ms
-            .saturating_add(max_ttl_ms)
-            .saturating_add(2 * limits::DRIFT_MS);
+        let until_ms =
+            header.timestamp_ms.saturating_add(max_ttl_ms).saturating_add(2 * limits::DRIFT_MS);
         for reference in &header.batches {
             self.remove(&reference.digest);
             self.decided.insert(reference.digest, until_ms);

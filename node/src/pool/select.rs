@@ -126,7 +126,9 @@ impl Pool {
 }
 
 /// The author with the fewest bytes in the block so far, of those that have a batch left.
-fn next_turn(queues: &mut [(usize, Vec<BatchDigest>)]) -> Option<(&mut usize, &mut Vec<BatchDigest>)> {
+fn next_turn(
+    queues: &mut [(usize, Vec<BatchDigest>)],
+) -> Option<(&mut usize, &mut Vec<BatchDigest>)> {
     let waiting = queues.iter_mut().filter(|(_, queue)| !queue.is_empty());
     waiting.min_by_key(|(taken, _)| *taken).map(|(taken, queue)| (taken, queue))
 }

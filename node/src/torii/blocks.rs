@@ -36,12 +36,10 @@ impl FromStr for BlockId {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // A hash has 64 digits, a height at most 20: none is both.
-        match (text.parse(), text.parse()) {
-            (Ok(height), _) => Ok(Self::Height(Height(height))),
-            (_, Ok(hash)) => Ok(Self::Hash(hash)),
-            _ => Err("a block is named by its height or by its hash of 64 hex digits"),
-        }
+        // The hash first: 64 zeros are also a number.
+        let hash = text.parse().map(Self::Hash).ok();
+        let id = hash.or_else(|| text.parse().map(|height| Self::Height(Height(height))).ok());
+        id.ok_or("a block is named by its height or by its hash of 64 hex digits")
     }
 }
 
@@ -89,8 +87,7 @@ pub(super) async fn one(State(shared): App, Path(id): Path<BlockId>) -> Result<R
             true => Some(transactions(shared, height)?),
             false => None,
         };
-        let committed = shared.node.world().committed();
-        let result = Some(committed.result).filter(|_| committed.height == height);
+        let result = stored(shared.node.world().result(height))?;
         let hash = header.hash();
         let block = Block { height, hash, header, finalization, result, transactions };
         Ok(json(StatusCode::OK, block))
@@ -180,21 +177,16 @@ fn receipts(
 }
 
 fn transactions(shared: &Shared, height: Height) -> Result<Vec<BlockTransaction>, ApiError> {
-    let mut members = members(shared, height)?.into_iter();
+    let members = members(shared, height)?;
     let receipts = shared.receipts(height)?;
     let transactions = receipts.into_iter().map(|receipt| {
-        let hash = receipt.transaction;
-        let detail = match receipt.outcome {
-            Outcome::Applied => None,
-            Outcome::Rejected { .. } => {
-                let record = stored(shared.node.world().transaction(&hash))?;
-                record.map(|record| record.detail)
-            }
-        };
-        // Receipts are in the order of the batches; what lies between was void.
-        let transaction =
-            members.find(|member| member.hash() == hash).map(|member| member.transaction().clone());
-        Ok(BlockTransaction { hash, outcome: receipt.outcome, detail, transaction })
+        let (hash, outcome) = (receipt.transaction, receipt.outcome);
+        // By its place and not by its hash: a void copy with other signatures has the same hash.
+        let record = stored(shared.node.world().transaction(&hash))?;
+        let member = record.as_ref().and_then(|record| members.get(record.place as usize));
+        let transaction = member.map(|member| member.transaction().clone());
+        let detail = record.map(|record| record.detail).filter(|_| outcome != Outcome::Applied);
+        Ok(BlockTransaction { hash, outcome, detail, transaction })
     });
     transactions.collect()
 }

@@ -224,6 +224,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/transactions", post(submit::submit))
         .route("/v1/transactions/encode", post(submit::encode))
         .route("/v1/transactions/{hash}", get(status::status))
+        .route("/v1/accounts", get(reads::accounts))
         .route("/v1/accounts/{id}", get(reads::account))
         .route("/v1/accounts/{id}/balances", get(reads::balances))
         .route("/v1/accounts/{id}/transactions", get(reads::history))

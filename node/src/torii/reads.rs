@@ -78,6 +78,23 @@ pub(super) async fn off_thread<T: Send + 'static>(
     joined(tokio::task::spawn_blocking(move || read(&shared)).await)?
 }
 
+/// `GET /v1/accounts`
+pub(super) async fn accounts(
+    State(shared): App,
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
+    shared.check_public(PublicReads::All)?;
+    let (after, limit) = (query.after::<AccountId>()?, query.looked_up()?);
+    off_thread(shared, move |shared| {
+        let accounts = stored(shared.node.world().accounts(after.as_ref(), limit))?;
+        query.page(accounts, |(id, account)| {
+            let signatories = account.signatories.to_vec();
+            Ok(Account { id, quorum: account.quorum, signatories })
+        })
+    })
+    .await
+}
+
 /// `GET /v1/accounts/{id}`
 pub(super) async fn account(
     State(shared): App,

@@ -97,16 +97,16 @@ impl Server {
     /// The next connection and its place. Connections for which there is not even a place to be
     /// refused wait in the listener's backlog, which the system bounds.
     async fn accept(&self, listener: &TcpListener) -> (TcpStream, Place) {
-        let spare = loop {
-            tokio::select! {
-                biased;
-                Ok(permit) = self.served.clone().acquire_owned() => break Place::Served(permit),
-                Ok(permit) = self.refused.clone().acquire_owned() => break Place::Refused(permit),
-            }
+        let (served, refused) = (self.served.clone(), self.refused.clone());
+        let place = tokio::select! {
+            biased;
+            permit = served.acquire_owned() => permit.map(Place::Served),
+            permit = refused.acquire_owned() => permit.map(Place::Refused),
         };
+        let place = place.expect("nobody closes these semaphores");
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return (stream, self.promote(spare)),
+                Ok((stream, _)) => return (stream, self.promote(place)),
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -129,6 +129,16 @@ async fn a_body_of_ten_megabytes_hears_413() {
     let net = start().await;
     let body = vec![b'x'; 10 * 1024 * 1024];
     assert_refused(&net, JSON, &body, 413, "body_too_large", "1048576").await;
+    // Whoever sends all before it listens hears it too.
+    let head = format!(
+        "POST {ROUTE} HTTP/1.1\r\nhost: x\r\ncontent-type: {JSON}\r\nconnection: close\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = net.connect().await;
+    stream.write_all(&[head.as_bytes(), &body].concat()).await.expect("the node reads on");
+    assert_eq!(parse(&read_to_end(&mut stream).await).code, "body_too_large");
+
     let path = "/v1/nothing";
     assert_eq!(problem(&net, "POST", path, JSON, &body).await.code, "unknown_route");
 

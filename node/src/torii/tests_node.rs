@@ -64,8 +64,14 @@ fn genesis(public_reads: &str) -> Genesis {
         serde_json::json!({"register_account": account})
     };
     let domain = |id: &str| serde_json::json!({"register_domain": {"id": id}});
-    let asset = |id: &str, scale: u8| serde_json::json!({"register_asset": {"id": id, "scale": scale, "supply_cap": null}});
-    let mint = |asset: &str, to: &str, amount: &str| serde_json::json!({"mint": {"asset": asset, "to": to, "amount": amount}});
+    let asset = |id: &str, scale: u8| {
+        let asset = serde_json::json!({"id": id, "scale": scale, "supply_cap": null});
+        serde_json::json!({"register_asset": asset})
+    };
+    let mint = |asset: &str, to: &str, amount: &str| {
+        let mint = serde_json::json!({"asset": asset, "to": to, "amount": amount});
+        serde_json::json!({"mint": mint})
+    };
     let steps = [
         domain("nbc"),
         register("governor@nbc"),

@@ -105,6 +105,9 @@ async fn what_the_network_is_made_of() {
     let dollar = net.client.asset(&"usd#nbc".parse().unwrap()).await.unwrap();
     assert_eq!((dollar.scale, dollar.supply.to_string().as_str()), (2, "12.50"));
     assert_eq!(dollar.owner.as_str(), "governor@nbc");
+    let accounts = net.client.accounts().await.unwrap();
+    let accounts: Vec<_> = accounts.iter().map(|account| account.id.as_str()).collect();
+    assert_eq!(accounts, ["bopha@wing", "dara@wing", "governor@nbc", "sok@aclb"]);
     let domains = net.client.domains().await.unwrap();
     assert_eq!(
         domains.iter().map(|domain| domain.id.as_str()).collect::<Vec<_>>(),
@@ -159,11 +162,25 @@ async fn a_block_by_height_and_by_hash() {
     assert_eq!(transactions[1].transaction.as_ref(), Some(&payments[2]));
 
     let before = net.client.block(BlockId::Height(Height(1))).await.unwrap();
-    assert_eq!(before.result, None, "only its hash is kept, in the certificate");
+    assert_eq!(before.result.unwrap().hash(), block.header.parent_result);
     let genesis = net.client.block(BlockId::Height(Height(0))).await.unwrap();
     assert_eq!(genesis.hash, before.header.parent);
     assert_eq!(genesis.finalization, None);
     assert_eq!(net.client.block(BlockId::Hash(genesis.hash)).await.unwrap(), genesis);
+}
+
+#[tokio::test]
+async fn a_block_shows_the_copy_that_counted() {
+    let net = start().await;
+    let payment = net.node.payment("sok@aclb", "dara@wing", "5", 1);
+    let void = payment.payload.clone().sign(&[&KeyPair::demo("dara@wing")]);
+    assert_eq!(void.payload.hash(), payment.payload.hash());
+    net.node.commit(&[void, payment.clone()]);
+    let block = net.client.block(BlockId::Height(Height(1))).await.unwrap();
+    let transactions = block.transactions.unwrap();
+    assert_eq!(transactions.len(), 1, "the void copy left nothing");
+    assert_eq!(transactions[0].outcome, Outcome::Applied);
+    assert_eq!(transactions[0].transaction, Some(payment));
 }
 
 #[tokio::test]
@@ -193,6 +210,7 @@ async fn blocks_come_in_pages_and_their_receipts_in_scale() {
 #[tokio::test]
 async fn strangers_see_what_the_network_shows() {
     let everything = [
+        "accounts",
         "accounts/sok@aclb",
         "accounts/sok@aclb/balances",
         "accounts/sok@aclb/transactions",

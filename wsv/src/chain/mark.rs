@@ -65,10 +65,8 @@ impl FileMark {
 
 impl MarkStore for FileMark {
     fn load(&self) -> io::Result<Option<Mark>> {
-        let latest = [self.slot(0)?, self.slot(1)?]
-            .into_iter()
-            .flatten()
-            .max_by_key(|mark| mark.counter);
+        let latest =
+            [self.slot(0)?, self.slot(1)?].into_iter().flatten().max_by_key(|mark| mark.counter);
         match latest {
             None if self.file.metadata()?.len() > 0 => Err(io::Error::other("mark is damaged")),
             latest => Ok(latest),

@@ -32,11 +32,11 @@ use rows::BlockRow;
 use crate::store::{Changes, Durability, ScanOrder, StoreError, Table};
 
 /// Most batches that are held and in no block. The pool bounds what it takes in far below this.
-pub const UNDECIDED_BATCHES_MAX: usize = 262_144;
+pub const UNDECIDED_BATCHES_MAX: usize = if cfg!(test) { 50 } else { 262_144 };
 /// Consensus records of so many committed heights are kept for peers that are a little behind.
 pub const RECORD_HEIGHTS_KEPT: u64 = 16;
 /// Batches of recent blocks that are still found by their digest.
-pub const DECIDED_BATCHES_KEPT: usize = 8_192;
+pub const DECIDED_BATCHES_KEPT: usize = if cfg!(test) { 10 } else { 8_192 };
 
 /// Why the chain log did not do what was asked; by what the caller does about it.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +108,9 @@ impl ChainLog {
             changes.put(Table::Records, &rows::record_key(*height, next_record), record);
             next_record += 1;
         }
+        if changes.is_empty() {
+            return Ok(());
+        }
         let height = staged.last.map_or(self.mark.height, |(height, _)| height);
         let mark = Mark { height, view: write.view, counter: self.mark.counter + 1 };
         rows::put_meta(&mut changes, rows::MARK, &mark);
@@ -126,13 +129,18 @@ impl ChainLog {
     pub fn records(&self, height: Height) -> Result<Vec<Vec<u8>>, ChainError> {
         let mut records = Vec::new();
         let prefix = height.0.to_be_bytes();
-        self.shared.store.scan(Table::Records, &prefix, ScanOrder::Ascending, &mut |key, row| {
-            match key.starts_with(&prefix) {
-                true => records.push(row.to_vec()),
-                false => return std::ops::ControlFlow::Break(()),
-            }
-            std::ops::ControlFlow::Continue(())
-        })?;
+        self.shared.store.scan(
+            Table::Records,
+            &prefix,
+            ScanOrder::Ascending,
+            &mut |key, row| {
+                match key.starts_with(&prefix) {
+                    true => records.push(row.to_vec()),
+                    false => return std::ops::ControlFlow::Break(()),
+                }
+                std::ops::ControlFlow::Continue(())
+            },
+        )?;
         Ok(records)
     }
 
@@ -207,11 +215,8 @@ impl ChainLog {
                 changes.delete(Table::Undecided, &rows::number_key(number));
                 staged.decided.push((digest, number));
             }
-            let row = BlockRow {
-                header: header.clone(),
-                finalization: finalization.clone(),
-                batches,
-            };
+            let row =
+                BlockRow { header: header.clone(), finalization: finalization.clone(), batches };
             rows::put_block(changes, &block, &row);
             last = (header.height, block);
         }

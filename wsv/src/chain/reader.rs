@@ -183,7 +183,10 @@ impl ChainReader {
     /// The bytes of all batches of a decided block, in order.
     pub fn batches_of(&self, height: Height) -> Result<Option<Vec<Bytes>>, ChainError> {
         let Some(numbers) = self.numbers(height)? else { return Ok(None) };
-        numbers.into_iter().map(|number| self.decided_bytes(number)).collect::<Result<_, _>>()
+        numbers
+            .into_iter()
+            .map(|number| self.decided_bytes(number))
+            .collect::<Result<_, _>>()
             .map(Some)
     }
 

@@ -214,6 +214,45 @@ fn undecided_batches_are_found_again_whatever_was_decided_before_them() {
 }
 
 #[test]
+fn undecided_batches_are_bounded() {
+    let disk = Disk::new();
+    let mut log = disk.open();
+    let held = batches(UNDECIDED_BATCHES_MAX as u64 + 1);
+    hold(&mut log, &held[1..]);
+    let full = log.append(ChainWrite { batches: held[..1].to_vec(), ..Default::default() });
+    assert!(matches!(full, Err(ChainError::Invalid(_))));
+    assert_eq!(log.reader().undecided().len(), UNDECIDED_BATCHES_MAX);
+}
+
+#[test]
+fn decided_batches_are_found_by_digest_for_a_while_and_by_place_for_ever() {
+    let disk = Disk::new();
+    let mut log = disk.open();
+    let held = batches(DECIDED_BATCHES_KEPT as u64 + 1);
+    let mut parent = BlockHash::default();
+    for (height, batch) in (1..).zip(&held) {
+        let batches = vec![batch.clone()];
+        let decided = block(height, parent, &batches);
+        parent = decided.0.hash();
+        log.append(ChainWrite { batches, committed: vec![decided], ..Default::default() }).unwrap();
+    }
+    for reader in [log.reader(), disk.open().reader()] {
+        assert!(!reader.has_batch(&held[0].digest()));
+        assert!(held[1..].iter().all(|batch| reader.has_batch(&batch.digest())));
+        assert_eq!(reader.batch_at(Height(1), 0).unwrap().as_ref(), Some(held[0].bytes()));
+    }
+}
+
+#[test]
+fn a_write_of_nothing_costs_nothing() {
+    let disk = Disk::new();
+    let mut log = disk.open();
+    disk.store.break_writes();
+    let held = ChainWrite::default();
+    log.append(held).unwrap();
+}
+
+#[test]
 fn a_write_that_fails_changes_nothing() {
     let disk = Disk::new();
     let mut log = disk.open();

@@ -70,9 +70,9 @@ impl WorldReader {
                 return Err(AuditError::Unequal { asset: asset.clone(), supply, owned: *sum });
             }
         }
-        let unowned = supplies.into_iter().find(|(asset, supply)| {
-            !supply.is_zero() && !owned.contains_key(asset)
-        });
+        let unowned = supplies
+            .into_iter()
+            .find(|(asset, supply)| !supply.is_zero() && !owned.contains_key(asset));
         match unowned {
             None => Ok(()),
             Some((asset, supply)) => {

@@ -103,9 +103,10 @@ pub fn check_void(
 /// Whether the signatories of an account that signed have its quorum. No key stands twice among
 /// the signatories, so each counts once however often it signed.
 fn meets_quorum(account: &Account, transaction: &SignedTransaction) -> bool {
-    let signed = account.signatories.iter().filter(|signatory| {
-        transaction.signers().any(|signer| *signer == signatory.public_key)
-    });
+    let signed = account
+        .signatories
+        .iter()
+        .filter(|signatory| transaction.signers().any(|signer| *signer == signatory.public_key));
     let weight: u32 = signed.map(|signatory| u32::from(signatory.weight)).sum();
     weight >= u32::from(account.quorum)
 }

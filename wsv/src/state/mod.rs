@@ -7,7 +7,7 @@
 
 mod admit;
 mod audit;
-pub mod cache;
+mod cache;
 mod check;
 mod commit;
 mod entries;
@@ -103,7 +103,7 @@ pub enum StateError {
         /// The result in its finalization.
         certified: tonle_model::hash::ResultHash,
         /// The result of executing it.
-        executed: BlockResult,
+        executed: Box<BlockResult>,
     },
     /// The disk failed: stop the process, exit code 3.
     #[error(transparent)]

@@ -135,9 +135,7 @@ impl Overlay {
                 false => self.base.predecessor(&key)?,
             };
             let predecessor = match (committed, &before) {
-                (Some(bytes), Some((created, _))) if bytes > *created => {
-                    Some(self.touch(&bytes)?)
-                }
+                (Some(bytes), Some((created, _))) if bytes > *created => Some(self.touch(&bytes)?),
                 (_, Some((_, position))) => Some(*position),
                 (Some(bytes), None) => Some(self.touch(&bytes)?),
                 (None, None) => None,

@@ -19,10 +19,7 @@ const TTL_MS_MAX: u64 = 600_000;
 
 /// What is used up, from the receipts of the last window. A transaction in a block of time t
 /// expires at t + drift + the longest life at the latest.
-pub(super) fn load_window(
-    store: &dyn Store,
-    committed: &Committed,
-) -> Result<Window, StoreError> {
+pub(super) fn load_window(store: &dyn Store, committed: &Committed) -> Result<Window, StoreError> {
     let mut window = Window::default();
     let mut height = Some(committed.height);
     while let Some(at) = height {
@@ -87,7 +84,7 @@ impl World {
             VoteKind::Finalize { result, .. } => Err(StateError::Diverged {
                 height,
                 certified: result,
-                executed: executed.result,
+                executed: Box::new(executed.result),
             }),
             _ => Err(damaged().into()),
         }

@@ -5,7 +5,9 @@
 //! | the domain exists | `unknown_domain` |
 //! | the authority owns the domain | `permission_denied` |
 //! | the name is not taken | `already_exists` |
-//! | at least one signatory, no key twice, each weight at least 1, quorum from 1 to the sum of the weights | `invalid_quorum` |
+//! | at least one signatory, and no key twice | `invalid_quorum` |
+//! | each weight is at least 1 | `invalid_quorum` |
+//! | the quorum is from 1 to the sum of the weights | `invalid_quorum` |
 //! | every key is canonical and not of small order | `weak_key` |
 
 use std::collections::BTreeSet;

@@ -35,8 +35,9 @@ fn domain(id: &str) -> Instruction {
 }
 
 fn open_with(id: &str, keys: &[(PublicKey, u16)], quorum: u16) -> Instruction {
-    let signatories =
-        keys.iter().map(|(public_key, weight)| Signatory { public_key: *public_key, weight: *weight });
+    let signatories = keys
+        .iter()
+        .map(|(public_key, weight)| Signatory { public_key: *public_key, weight: *weight });
     let signatories = Bounded::new(signatories.collect()).unwrap();
     Instruction::RegisterAccount { id: account(id), signatories, quorum }
 }

@@ -99,6 +99,33 @@ fn a_crash_is_redone_from_the_chain() {
 }
 
 #[test]
+fn damage_in_the_log_of_the_state_is_redone_from_the_chain() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Arc::new(RocksStore::open(dir.path(), Database::State).unwrap());
+    let mut node = Node::new();
+    node.net = Net::on(open());
+    for amount in 1..=50 {
+        let draft = node.net.pay("sok@aclb", "dara@aclb", "khr#nbc", &amount.to_string());
+        node.block(vec![draft.signed()]);
+    }
+    let before = node.net.world.committed();
+    node.net = Net::new();
+    let files = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path());
+    let is_log = |path: &std::path::PathBuf| path.extension().is_some_and(|end| end == "log");
+    let log = files.into_iter().find(is_log).unwrap();
+    let mut bytes = std::fs::read(&log).unwrap();
+    let middle = bytes.len() * 2 / 3;
+    bytes[middle] ^= 0xff;
+    std::fs::write(&log, bytes).unwrap();
+    node.net = Net::on(open());
+    let reopened = node.net.world.committed().height;
+    assert!(Height(0) < reopened && reopened < before.height, "{reopened}");
+    node.net.world.catch_up(&node.chain.reader()).unwrap();
+    assert_eq!(node.net.world.committed(), before);
+    node.net.world.reader().audit().unwrap();
+}
+
+#[test]
 fn a_failed_write_leaves_the_state_where_it_was() {
     let mut node = Node::new();
     let draft = node.net.pay("sok@aclb", "dara@aclb", "khr#nbc", "1");

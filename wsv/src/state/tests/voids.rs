@@ -21,11 +21,13 @@ fn the_window_has_exact_bounds() {
         (now, now + MAX_TTL_MS + 1, Some(VoidCode::WindowTooLong)),
         (now, now + MAX_TTL_MS, None),
     ];
-    let members = cases.map(|(created, expires, _)| draft.clone().window(created, expires).signed());
+    let members =
+        cases.map(|(created, expires, _)| draft.clone().window(created, expires).signed());
     let block = net.block(members.to_vec());
-    let expected = cases.iter().zip(&members).filter_map(|((_, _, code), member)| {
-        code.map(|code| (member.hash(), because(code)))
-    });
+    let expected = cases
+        .iter()
+        .zip(&members)
+        .filter_map(|((_, _, code), member)| code.map(|code| (member.hash(), because(code))));
     assert_eq!(block.voids, expected.collect::<Vec<_>>());
     assert_eq!(block.receipts.len(), 3);
     assert!(block.receipts.iter().all(|receipt| receipt.outcome == Outcome::Applied));
@@ -62,9 +64,8 @@ fn a_rejected_transaction_used_its_hash_up() {
 #[test]
 fn a_reference_applies_once_per_authority_and_window() {
     let mut net = Net::new();
-    let pay_with = |net: &Net, from: &str, to: &str| {
-        net.pay(from, to, "khr#nbc", "1").reference("invoice 7")
-    };
+    let pay_with =
+        |net: &Net, from: &str, to: &str| net.pay(from, to, "khr#nbc", "1").reference("invoice 7");
     let first = pay_with(&net, "sok@aclb", "dara@aclb");
     assert_eq!(net.outcome(first.clone()), Outcome::Applied);
     let again = pay_with(&net, "sok@aclb", "dara@aclb");
@@ -146,10 +147,8 @@ fn an_account_acts_in_the_block_that_opens_it() {
         signatories: tonle_model::bounded::Bounded::new(vec![signatory]).unwrap(),
         quorum: 1,
     };
-    let opening = net.draft(vec![
-        ("bank@aclb".into(), open),
-        pay("sok@aclb", "rith@aclb", "khr#nbc", "5"),
-    ]);
+    let opening =
+        net.draft(vec![("bank@aclb".into(), open), pay("sok@aclb", "rith@aclb", "khr#nbc", "5")]);
     let paying = net.pay("rith@aclb", "dara@aclb", "khr#nbc", "5");
     let block = net.block(vec![opening.signed(), paying.signed()]);
     assert_eq!(block.voids, []);

@@ -61,7 +61,7 @@ const PEOPLE: [&str; 4] = ["sok@aclb", "dara@aclb", "bank@aclb", "nbc@nbc"];
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        4 => (0..4usize, 0..4usize, 0..700u32).prop_map(|(from, to, much)| Act::Pay(from, to, much)),
+        4 => (0..4usize, 0..4usize, 0..700u32).prop_map(|(from, to, sum)| Act::Pay(from, to, sum)),
         2 => any::<u8>().prop_map(Act::Open),
         1 => any::<u8>().prop_map(Act::Domain),
         1 => (0..4usize, 0..50u32).prop_map(|(to, much)| Act::Mint(to, much)),

@@ -1,11 +1,10 @@
 //! Commands as a script sees them: what they print and how they exit.
 
-mod node;
+use std::process::{Command, Output, Stdio};
 
-use std::process::{Command, Output};
-
-use node::{Fault, Node};
 use serde_json::Value;
+
+use crate::node::{Fault, Node};
 
 /// Runs `tonle` with nothing of the tester's own settings.
 fn tonle(arguments: &[&str]) -> Output {
@@ -85,6 +84,17 @@ fn the_next_node_is_asked_if_one_is_gone() {
     let output = tonle(&[&["--url", &urls, "transfer", "--to", "dara@wing"], &money[..]].concat());
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(node.balance("dara@wing", "khr#nbc"), 200);
+}
+
+#[test]
+fn following_ends_when_nobody_reads_any_more() {
+    let node = Node::start(Fault::Nothing);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tonle"));
+    command.args(["--url", &node.url, "block", "follow", "--from", "1"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(child.stdout.take());
+    // No block ever comes: only the closed pipe can end it.
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

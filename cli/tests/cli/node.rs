@@ -154,8 +154,9 @@ impl Shared {
     fn get(&self, target: &str, scale: bool) -> Answer {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let parts: Vec<_> = path.trim_matches('/').split('/').collect();
-        if let (["v1", "blocks"], true) = (&parts[..], scale) {
-            return self.receipts(query);
+        if let ["v1", "blocks"] = &parts[..] {
+            let receipts = self.receipts(query);
+            return if scale { receipts } else { ok(json!({ "items": [] })) };
         }
         let ledger = self.ledger.lock().unwrap();
         let items = |items: Vec<Value>| ok(json!({ "items": items }));
@@ -261,8 +262,12 @@ impl Shared {
         if scale {
             return Answer { status: 202, body: codes.encode() };
         }
-        let items: Vec<_> =
-            codes.iter().map(|(hash, _)| json!({"hash": hash, "status": "queued"})).collect();
+        let item = |(hash, code): &(TransactionHash, SubmitCode)| match code {
+            SubmitCode::Busy => json!({"hash": hash, "status": "refused", "code": "busy",
+                "detail": "come again", "http_status": 429}),
+            _ => json!({"hash": hash, "status": "queued"}),
+        };
+        let items: Vec<_> = codes.iter().map(item).collect();
         match is_single {
             true => ok(items[0].clone()),
             false => ok(json!(items)),

@@ -1,0 +1,132 @@
+//! Opening: everything on disk is read and checked, what the chain has ahead of the state is
+//! redone, and the core is made from its log.
+
+use std::sync::Arc;
+
+use parity_scale_codec::Decode;
+use tonle_client::keyfile::KeyFile;
+use tonle_consensus::{Core, Parent, Record, Recovery};
+use tonle_model::batch::Batch;
+use tonle_model::block::Header;
+use tonle_model::genesis::Genesis;
+use tonle_model::hash::ChainHash;
+use tonle_model::key::KeyPair;
+use tonle_model::limits;
+use tonle_model::number::Height;
+use tonle_model::verified::Verified;
+use tonle_wsv::chain::{BlockRecord, ChainLog, OnLoss};
+use tonle_wsv::state::World;
+use tonle_wsv::store::{Database, RocksStore};
+
+use crate::config::Config;
+use crate::driver::{Peers, config_of};
+use crate::node::NodeError;
+use crate::pool::Pool;
+
+/// What a node stands on once its disk is read.
+pub(crate) struct Opened {
+    pub chain_hash: ChainHash,
+    pub genesis: Genesis,
+    pub key: KeyPair,
+    pub chain: ChainLog,
+    pub world: World,
+}
+
+/// The core at the height to decide, and what goes with it.
+pub(crate) struct Ready {
+    pub core: Core,
+    pub peers: Peers,
+    pub pool: Pool,
+    /// Headers of the height to decide, from the log.
+    pub headers: Vec<Header>,
+}
+
+/// Reads and checks everything on disk, and redoes in the state what the chain has ahead of it.
+pub(crate) fn open(config: &Config) -> Result<Opened, NodeError> {
+    let path = &config.genesis;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| NodeError::Read { path: path.display().to_string(), error })?;
+    let genesis = Genesis::from_json(&text)?;
+    let chain_hash = genesis.chain();
+    let passphrase = std::env::var("TONLED_PASSPHRASE").ok().map(zeroize::Zeroizing::new);
+    let key =
+        KeyFile::read(&config.key_file)?.open(passphrase.as_ref().map(|text| text.as_str()))?;
+    if !genesis.demo && is_demo_key(&genesis, &key) {
+        return Err(NodeError::DemoKey);
+    }
+    let directory = &config.data_dir;
+    std::fs::create_dir_all(directory)
+        .map_err(|error| NodeError::Read { path: directory.display().to_string(), error })?;
+    let on_loss = if config.resume_voting { OnLoss::Forgive } else { OnLoss::Observe };
+    let chain = ChainLog::open_dir(directory, &chain_hash, on_loss)?;
+    let state_store = RocksStore::open(&directory.join("state"), Database::State)?;
+    let mut world = World::open(Arc::new(state_store), &genesis)?;
+    let before = world.committed().height;
+    let after = world.catch_up(&chain.reader())?;
+    if after > before {
+        tracing::info!(%before, %after, "redone from the chain");
+    }
+    Ok(Opened { chain_hash, genesis, key, chain, world })
+}
+
+fn is_demo_key(genesis: &Genesis, key: &KeyPair) -> bool {
+    let own = key.public_key();
+    let names = genesis.validators.iter().map(|validator| validator.name.as_str());
+    names.map(KeyPair::demo).any(|demo| demo.public_key() == own)
+}
+
+/// The core at the height to decide, with its log replayed and the pool filled.
+pub(crate) fn make_ready(opened: &Opened) -> Result<Ready, NodeError> {
+    let world = opened.world.reader();
+    let committed = world.committed();
+    let parameters = world.parameters();
+    let mut peers = Peers::default();
+    let own = opened.key.public_key();
+    let marks = (*world.marks()).clone();
+    let config = config_of(&mut peers, &own, &world.validators(), &parameters, marks);
+    let parent = Parent {
+        height: committed.height,
+        hash: committed.block,
+        result: committed.result.hash(),
+        timestamp_ms: committed.timestamp_ms,
+    };
+    let window_ms = u64::from(parameters.max_ttl_ms) + 2 * limits::DRIFT_MS;
+    let window_start_ms = committed.timestamp_ms.saturating_sub(window_ms);
+    let pool = fill_pool(opened, window_start_ms, parameters.max_ttl_ms.into())?;
+    let records = opened.chain.records(committed.height.next())?;
+    let log: Option<Vec<Record>> =
+        records.iter().map(|bytes| Record::decode(&mut &bytes[..]).ok()).collect();
+    let damaged = !opened.chain.is_whole() || log.is_none();
+    let recovery = if damaged { Recovery::LogLost } else { Recovery::AskPeers };
+    let log = log.unwrap_or_default();
+    let headers = log.iter().filter_map(|record| match record {
+        Record::Header(header) => Some(header.clone()),
+        Record::Certificate(_) | Record::Proposal(_) | Record::Vote(_) => None,
+    });
+    let headers = headers.collect();
+    let core = Core::new(opened.chain_hash, parent, config, log, recovery);
+    Ok(Ready { core, peers, pool, headers })
+}
+
+/// Undecided batches of before, and the names of those decided within the window.
+fn fill_pool(opened: &Opened, window_start_ms: u64, max_ttl_ms: u64) -> Result<Pool, NodeError> {
+    let mut pool = Pool::default();
+    let reader = opened.chain.reader();
+    let mut height = Some(reader.last_height());
+    while let Some(current) = height.filter(|height| *height > Height(0)) {
+        let Some(BlockRecord { header, .. }) = reader.block(current)? else { break };
+        if header.timestamp_ms < window_start_ms {
+            break;
+        }
+        pool.decide(&header, max_ttl_ms);
+        height = current.previous();
+    }
+    for digest in reader.undecided() {
+        // Its signatures were checked before it was written.
+        let bytes = reader.batch(&digest)?.unwrap_or_default();
+        if let Ok(batch) = Batch::decode(&opened.chain_hash, bytes) {
+            let _known_or_full = pool.insert(Arc::new(Verified::vouch(batch)));
+        }
+    }
+    Ok(pool)
+}
