@@ -176,12 +176,12 @@ impl Gate {
 
     fn answer(&self, checked: Checked, verified: &mut Vec<Verified<SignedTransaction>>) -> Answer {
         match checked {
-            Ok(transaction) => {
+            Checked::Valid(transaction) => {
                 let hash = transaction.hash();
                 verified.push(transaction);
                 Ok(Submitted { hash, known: None })
             }
-            Err(transaction) => {
+            Checked::Invalid(transaction) => {
                 self.tracker.drop_taken(&transaction.hash());
                 let detail =
                     "a signature does not fit the payload and its key: sign the hash that \

@@ -22,8 +22,14 @@ use crate::driver::{Event, EventSender};
 /// Most jobs waiting; each is at most one batch or one request.
 const JOBS_MAX: usize = 64;
 
-/// A transaction after its check: verified, or as it was.
-pub type Checked = Result<Verified<SignedTransaction>, SignedTransaction>;
+/// A transaction after its check.
+#[derive(Debug)]
+pub enum Checked {
+    /// Every signature is valid.
+    Valid(Verified<SignedTransaction>),
+    /// At least one is not.
+    Invalid(SignedTransaction),
+}
 
 enum Job {
     Transactions { transactions: Vec<SignedTransaction>, reply: oneshot::Sender<Vec<Checked>> },
@@ -182,8 +188,8 @@ fn check_transactions(verifier: &Verifier, transactions: Vec<SignedTransaction>)
     let blamed: HashSet<usize> =
         invalid.iter().filter_map(|claim| owners.get(*claim)).copied().collect();
     let check = |(position, transaction)| match blamed.contains(&position) {
-        true => Err(transaction),
-        false => Ok(Verified::vouch(transaction)),
+        true => Checked::Invalid(transaction),
+        false => Checked::Valid(Verified::vouch(transaction)),
     };
     transactions.into_iter().enumerate().map(check).collect()
 }

@@ -42,7 +42,7 @@ pub type FinalizedHeader = (Header, Certificate);
 pub enum Wire {
     /// About a height: see [`tonle_consensus::Message`].
     #[codec(index = 0)]
-    Consensus(Message),
+    Consensus(Box<Message>),
     /// A batch, encoded.
     #[codec(index = 1)]
     Batch(RawBatch),

@@ -21,10 +21,10 @@ impl Heard {
             return false;
         }
         self.order.push_back(digest);
-        if self.order.len() > HEARD_MAX {
-            if let Some(oldest) = self.order.pop_front() {
-                self.names.remove(&oldest);
-            }
+        if self.order.len() > HEARD_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.names.remove(&oldest);
         }
         true
     }

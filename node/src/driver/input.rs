@@ -56,7 +56,7 @@ impl Driver {
 
     fn take_message(&mut self, from: PublicKey, wire: Wire) {
         match wire {
-            Wire::Consensus(message) => self.take_consensus(from, message),
+            Wire::Consensus(message) => self.take_consensus(from, *message),
             // Batches go to the verify pool before they come here.
             Wire::Batch(_) => {}
             Wire::GetBatches(requests) => {

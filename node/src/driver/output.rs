@@ -84,7 +84,7 @@ impl Driver {
         let Some(me) = parts.validators.index_of(&parts.key.public_key()) else { return };
         let vote = Vote::sign(ballot, &parts.chain_hash, me, &parts.key);
         self.turn.record(ballot.height, &Record::Vote(vote));
-        self.turn.broadcast(Lane::Consensus, &Wire::Consensus(Message::Vote(vote)));
+        self.turn.broadcast(Lane::Consensus, &Wire::Consensus(Box::new(Message::Vote(vote))));
         self.step(Input::Vote(vote));
     }
 
@@ -101,7 +101,7 @@ impl Driver {
         let signature = parts.key.sign(message.as_ref());
         let proposal = Proposal { height, view, header, justification, signature };
         self.turn.record(height, &Record::Proposal(proposal.clone()));
-        let wire = Wire::Consensus(Message::Proposal(proposal.clone()));
+        let wire = Wire::Consensus(Box::new(Message::Proposal(proposal.clone())));
         self.turn.broadcast(Lane::Consensus, &wire);
         self.step(Input::Proposal(proposal));
     }
@@ -125,7 +125,7 @@ impl Driver {
     }
 
     fn send_message(&mut self, to: Recipients, message: Message) {
-        let wire = Wire::Consensus(message);
+        let wire = Wire::Consensus(Box::new(message));
         match to {
             Recipients::All => self.turn.broadcast(Lane::Consensus, &wire),
             Recipients::One(peer) => self.send(peer, Lane::Consensus, &wire),

@@ -86,11 +86,11 @@ impl Driver {
             self.want_batches_of(height);
         }
         let Some(entry) = self.ranges.blocks.get(&current) else { return };
-        if self.parts.pool.all_of(&entry.block.0).is_ok() {
-            if let Some(entry) = self.ranges.blocks.remove(&current) {
-                let (header, finalization) = entry.block;
-                self.step(Input::Synced { header, finalization });
-            }
+        if self.parts.pool.all_of(&entry.block.0).is_ok()
+            && let Some(entry) = self.ranges.blocks.remove(&current)
+        {
+            let (header, finalization) = entry.block;
+            self.step(Input::Synced { header, finalization });
         }
     }
 
