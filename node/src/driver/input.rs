@@ -263,9 +263,13 @@ impl Driver {
         }
     }
 
+    /// A batch of a decided block: by its place, or, for a peer that is still at a height which
+    /// is decided here, by its name.
     fn stored_batch(&self, request: &BatchRequest) -> Option<bytes::Bytes> {
-        let (height, position) = request.decided?;
         let reader = self.parts.chain.reader();
+        let Some((height, position)) = request.decided else {
+            return reader.batch(&request.digest).ok()?;
+        };
         let position = usize::from(position);
         let block = reader.block(height).ok()??;
         let named = block.header.batches.get(position)?;
@@ -276,10 +280,18 @@ impl Driver {
     }
 
     fn serve_header(&mut self, to: &PublicKey, block: &BlockHash) {
-        if let Some(header) = self.headers.get(block) {
-            let wire = Wire::Header(header.clone());
-            self.turn.send(to, Lane::Consensus, &wire);
+        let header = self.headers.get(block).cloned().or_else(|| self.decided_header(block));
+        if let Some(header) = header {
+            self.turn.send(to, Lane::Consensus, &Wire::Header(header));
         }
+    }
+
+    /// A peer may have counted the votes of a block that it never saw, at a height which is
+    /// decided here.
+    fn decided_header(&self, block: &BlockHash) -> Option<Header> {
+        let reader = self.parts.chain.reader();
+        let height = reader.height_of(block).ok()??;
+        Some(reader.block(height).ok()??.header)
     }
 
     /// Sends finalized blocks, as many as there are.
