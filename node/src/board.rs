@@ -13,7 +13,6 @@ pub struct Board {
     pool_batches: AtomicU64,
     pool_bytes: AtomicU64,
     blocks_ahead: AtomicU64,
-    views_failed: AtomicU64,
     synced_writes: AtomicU64,
     bad_batches: AtomicU64,
     bad_frames: AtomicU64,
@@ -63,11 +62,8 @@ impl Board {
         pool_bytes: usize,
         blocks_ahead: u64,
     ) {
-        let before = self.view.swap(view.0.into(), Relaxed);
-        let same_height = self.height.swap(height.0, Relaxed) == height.0;
-        if same_height && u64::from(view.0) > before {
-            self.views_failed.fetch_add(u64::from(view.0) - before, Relaxed);
-        }
+        self.height.store(height.0, Relaxed);
+        self.view.store(view.0.into(), Relaxed);
         self.pool_batches.store(pool_batches as u64, Relaxed);
         self.pool_bytes.store(pool_bytes as u64, Relaxed);
         self.blocks_ahead.store(blocks_ahead, Relaxed);
@@ -91,11 +87,6 @@ impl Board {
     /// Blocks known to be finalized elsewhere and not yet here.
     pub fn blocks_ahead(&self) -> u64 {
         self.blocks_ahead.load(Relaxed)
-    }
-
-    /// Views left without a block.
-    pub fn views_failed(&self) -> u64 {
-        self.views_failed.load(Relaxed)
     }
 
     /// This validator does not vote any more.

@@ -27,6 +27,7 @@ pub struct Metrics {
     applied: AtomicU64,
     rejected: AtomicU64,
     void: AtomicU64,
+    views_failed: AtomicU64,
     refused: AtomicU64,
     disk: Mutex<Option<(Instant, u64)>>,
 }
@@ -40,6 +41,8 @@ impl Metrics {
         self.applied.fetch_add(applied, Relaxed);
         self.rejected.fetch_add(receipts.len() as u64 - applied, Relaxed);
         self.void.fetch_add(block.voids.len() as u64, Relaxed);
+        // A block proposed in view v had v leaders before it that brought nothing.
+        self.views_failed.fetch_add(block.header.proposed_view.0.into(), Relaxed);
     }
 
     /// The gate refused transactions.
@@ -88,7 +91,11 @@ impl Metrics {
         counter("tonle_transactions_rejected", "Rejected since start", self.rejected.load(Relaxed));
         counter("tonle_transactions_void", "Void in their block", self.void.load(Relaxed));
         counter("tonle_transactions_refused", "Refused at the gate", self.refused.load(Relaxed));
-        counter("tonle_views_failed", "Views left without a block", board.views_failed());
+        counter(
+            "tonle_views_failed",
+            "Views left without a block",
+            self.views_failed.load(Relaxed),
+        );
         counter("tonle_synced_writes", "Synced writes of the chain", board.synced_writes());
         counter("tonle_bad_batches", "Invalid batches from peers", board.bad_batches());
         counter("tonle_bad_frames", "Frames that are no message", board.bad_frames());

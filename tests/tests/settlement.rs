@@ -1,6 +1,6 @@
 //! Four validators, each a process of its own, settle payments and survive kills.
 //!
-//! `TONLE_KILL_CYCLES` sets how often all validators are killed under load (3 by default).
+//! `TONLE_KILL_CYCLES` sets how often all validators are killed under load (20 by default).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,7 @@ use tonle_tests::localnet::Localnet;
 use tonle_tests::payments::{ACCOUNTS, payment};
 
 const WAIT: Duration = Duration::from_secs(10);
-const KILL_CYCLES: usize = 3;
+const KILL_CYCLES: usize = 20;
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
