@@ -26,7 +26,7 @@ use crate::driver::{Event, EventSender};
 use crate::metrics::{Metrics, Sources};
 use crate::network::NetworkHandle;
 use crate::torii::{Node, Refusal, RefusalClass, Submitted};
-use crate::tracker::Tracker;
+use crate::tracker::{Take, Tracker};
 use crate::verify_pool::{Checked, VerifyPool};
 
 /// Undecided bytes of this node past which it takes nothing in: half of what an author may have,
@@ -110,8 +110,7 @@ impl Gate {
         }
         let (_, bytes) = self.board.pool();
         if bytes > OWN_UNDECIDED_BYTES_MAX || self.tracker.room() == 0 {
-            let detail = "more is waiting than this node takes; try again in a second".to_owned();
-            return Err(retry(RefusalClass::Busy, "busy", detail));
+            return Err(busy("more is waiting than this node takes"));
         }
         Ok(())
     }
@@ -124,16 +123,13 @@ impl Gate {
         let mut answers: Vec<Option<Answer>> = Vec::with_capacity(transactions.len());
         let mut unchecked = Vec::with_capacity(transactions.len());
         for transaction in transactions {
-            let (hash, expires_ms) = (transaction.hash(), transaction.payload().expires_ms);
             answers.push(match self.look(&transaction, now_ms) {
                 Err(refusal) => Some(Err(refusal)),
                 Ok(Some(known)) => Some(Ok(known)),
-                // Noted before its signatures are checked, so that a copy does not pass meanwhile.
-                Ok(None) if self.tracker.take(hash, expires_ms) => {
+                Ok(None) => {
                     unchecked.push(transaction);
                     None
                 }
-                Ok(None) => Some(Ok(Submitted { hash, known: Some(TransactionStatus::Queued) })),
             });
         }
         let mut checked = self.check_and_pass_on(unchecked).await.into_iter();
@@ -149,52 +145,43 @@ impl Gate {
 
     /// Checks signatures and hands what is good to the driver; one answer for each, in order.
     async fn check_and_pass_on(&self, unchecked: Vec<SignedTransaction>) -> Vec<Answer> {
-        if unchecked.is_empty() {
+        let count = unchecked.len();
+        if count == 0 {
             return Vec::new();
         }
-        let busy = || {
-            let detail = "signature checks are behind; try again in a second".to_owned();
-            retry(RefusalClass::Busy, "busy", detail)
-        };
-        let hashes: Vec<_> = unchecked.iter().map(SignedTransaction::hash).collect();
-        let receiver = match self.verify.transactions(unchecked) {
-            Ok(receiver) => receiver,
-            Err(_busy) => return self.give_back(&hashes, &busy()),
-        };
-        let Ok(checked) = receiver.await else {
-            return self.give_back(&hashes, &busy());
-        };
-        let mut verified = Vec::with_capacity(checked.len());
-        let answers = checked.into_iter().map(|one| self.answer(one, &mut verified)).collect();
-        match self.events.try_send(Event::Transactions(verified)) {
+        let behind = || vec![Err(busy("signature checks are behind")); count];
+        let Ok(receiver) = self.verify.transactions(unchecked) else { return behind() };
+        let Ok(checked) = receiver.await else { return behind() };
+        let mut taken = Vec::with_capacity(count);
+        let answers = checked.into_iter().map(|one| self.answer(one, &mut taken)).collect();
+        let hashes: Vec<_> = taken.iter().map(|transaction| transaction.hash()).collect();
+        match self.events.try_send(Event::Transactions(taken)) {
             Ok(()) => answers,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.give_back(&hashes, &busy())
+                hashes.iter().for_each(|hash| self.tracker.drop_taken(hash));
+                vec![Err(busy("the node is behind")); count]
             }
         }
     }
 
-    fn answer(&self, checked: Checked, verified: &mut Vec<Verified<SignedTransaction>>) -> Answer {
-        match checked {
-            Checked::Valid(transaction) => {
-                let hash = transaction.hash();
-                verified.push(transaction);
+    fn answer(&self, checked: Checked, taken: &mut Vec<Verified<SignedTransaction>>) -> Answer {
+        let transaction = match checked {
+            Checked::Valid(transaction) => transaction,
+            Checked::Invalid(_) => {
+                let detail = "a signature does not fit the payload and its key: sign the hash that \
+                              POST /v1/transactions/encode returns";
+                return Err(refuse(RefusalClass::Signature, "bad_signature", detail.to_owned()));
+            }
+        };
+        let hash = transaction.hash();
+        match self.tracker.take(hash, transaction.payload().expires_ms) {
+            Take::Taken => {
+                taken.push(transaction);
                 Ok(Submitted { hash, known: None })
             }
-            Checked::Invalid(transaction) => {
-                self.tracker.drop_taken(&transaction.hash());
-                let detail =
-                    "a signature does not fit the payload and its key: sign the hash that \
-                              POST /v1/transactions/encode returns"
-                        .to_owned();
-                Err(refuse(RefusalClass::Signature, "bad_signature", detail))
-            }
+            Take::Known => Ok(Submitted { hash, known: Some(TransactionStatus::Queued) }),
+            Take::Full => Err(busy("more is waiting than this node takes")),
         }
-    }
-
-    fn give_back(&self, hashes: &[TransactionHash], refusal: &Refusal) -> Vec<Answer> {
-        hashes.iter().for_each(|hash| self.tracker.drop_taken(hash));
-        hashes.iter().map(|_| Err(refusal.clone())).collect()
     }
 
     fn all(&self, transactions: &[SignedTransaction], refusal: &Refusal) -> Vec<Answer> {
@@ -273,6 +260,10 @@ fn void_detail(void: &Void) -> String {
 
 fn refuse(class: RefusalClass, code: &'static str, detail: String) -> Refusal {
     Refusal { code, class, detail, retry_after: None }
+}
+
+fn busy(reason: &str) -> Refusal {
+    retry(RefusalClass::Busy, "busy", format!("{reason}; try again in a second"))
 }
 
 fn retry(class: RefusalClass, code: &'static str, detail: String) -> Refusal {

@@ -68,7 +68,8 @@ pub enum NodeError {
     Key(#[from] KeyFileError),
     /// A key that everyone can compute on a network that is no demonstration.
     #[error(
-        "this node's key is a demo key, which everyone can compute; make one with tonle keys new"
+        "the genesis or this node has a demo key, which everyone can compute, and the genesis \
+         does not say \"demo\": true; make keys with tonle keys new"
     )]
     DemoKey,
     /// The port is taken, or an address is wrong.

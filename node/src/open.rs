@@ -10,9 +10,10 @@ use tonle_model::batch::Batch;
 use tonle_model::block::Header;
 use tonle_model::genesis::Genesis;
 use tonle_model::hash::ChainHash;
-use tonle_model::key::KeyPair;
+use tonle_model::key::{KeyPair, PublicKey};
 use tonle_model::limits;
 use tonle_model::number::Height;
+use tonle_model::transaction::Instruction;
 use tonle_model::verified::Verified;
 use tonle_wsv::chain::{BlockRecord, ChainLog, OnLoss};
 use tonle_wsv::state::World;
@@ -51,7 +52,7 @@ pub(crate) fn open(config: &Config) -> Result<Opened, NodeError> {
     let passphrase = std::env::var("TONLED_PASSPHRASE").ok().map(zeroize::Zeroizing::new);
     let key =
         KeyFile::read(&config.key_file)?.open(passphrase.as_ref().map(|text| text.as_str()))?;
-    if !genesis.demo && is_demo_key(&genesis, &key) {
+    if !genesis.demo && has_demo_keys(&genesis, &key) {
         return Err(NodeError::DemoKey);
     }
     let directory = &config.data_dir;
@@ -69,10 +70,22 @@ pub(crate) fn open(config: &Config) -> Result<Opened, NodeError> {
     Ok(Opened { chain_hash, genesis, key, chain, world })
 }
 
-fn is_demo_key(genesis: &Genesis, key: &KeyPair) -> bool {
+/// Whether this node, a validator or an account of the genesis has a key that everyone can
+/// compute.
+fn has_demo_keys(genesis: &Genesis, key: &KeyPair) -> bool {
+    let is_demo = |name: &str, key: &PublicKey| KeyPair::demo(name).public_key() == *key;
     let own = key.public_key();
-    let names = genesis.validators.iter().map(|validator| validator.name.as_str());
-    names.map(KeyPair::demo).any(|demo| demo.public_key() == own)
+    let of_validators = genesis.validators.iter().any(|validator| {
+        let name = validator.name.as_str();
+        is_demo(name, &own) || is_demo(name, &validator.public_key)
+    });
+    let of_accounts = genesis.steps.iter().any(|step| match &step.instruction {
+        Instruction::RegisterAccount { id, signatories, .. } => {
+            signatories.iter().any(|signatory| is_demo(id.as_str(), &signatory.public_key))
+        }
+        _ => false,
+    });
+    of_validators || of_accounts
 }
 
 /// The core at the height to decide, with its log replayed and the pool filled.

@@ -18,6 +18,17 @@ const EXPIRED_KEPT_MS: u64 = 600_000;
 /// How often the list is swept, in block time.
 const SWEEP_MS: u64 = 5_000;
 
+/// What became of an attempt to note a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Take {
+    /// It is noted now.
+    Taken,
+    /// It was noted before.
+    Known,
+    /// There is no room.
+    Full,
+}
+
 #[derive(Default)]
 struct Inner {
     /// By transaction, when it expires.
@@ -34,14 +45,18 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Notes a transaction as taken in. `false` if it was already, or if the list is full.
-    pub fn take(&self, hash: TransactionHash, expires_ms: u64) -> bool {
+    /// Notes a transaction as taken in. Only once its signatures are checked: a forged copy must
+    /// not keep the true one out.
+    pub fn take(&self, hash: TransactionHash, expires_ms: u64) -> Take {
         let mut inner = self.lock();
-        if inner.taken.len() >= QUEUED_MAX || inner.taken.contains_key(&hash) {
-            return false;
+        if inner.taken.contains_key(&hash) {
+            return Take::Known;
+        }
+        if inner.taken.len() >= QUEUED_MAX {
+            return Take::Full;
         }
         inner.taken.insert(hash, expires_ms);
-        true
+        Take::Taken
     }
 
     /// Takes a note back: the transaction did not get in after all.
@@ -150,8 +165,8 @@ mod tests {
     #[test]
     fn a_transaction_is_taken_once_and_expires_by_block_time_alone() {
         let tracker = Tracker::default();
-        assert!(tracker.take(hash(1), 100));
-        assert!(!tracker.take(hash(1), 100));
+        assert_eq!(tracker.take(hash(1), 100), Take::Taken);
+        assert_eq!(tracker.take(hash(1), 100), Take::Known);
         assert_eq!(tracker.status(&hash(1)), Some(TransactionStatus::Queued));
         tracker.committed(100, std::iter::empty());
         assert_eq!(tracker.status(&hash(1)), Some(TransactionStatus::Queued));

@@ -56,7 +56,7 @@ impl Interest {
         sets.held.insert(digest);
     }
 
-    /// The batch is not held any more.
+    /// The batch is neither held nor remembered as decided any more.
     pub fn release(&self, digest: &BatchDigest) {
         self.lock().held.remove(digest);
     }
@@ -64,11 +64,6 @@ impl Interest {
     /// A finalization stands for the batch, so its signatures need no check (architecture.md).
     pub fn certify(&self, digest: BatchDigest) {
         self.lock().certified.insert(digest);
-    }
-
-    /// The batch is not wanted any more.
-    pub fn withdraw(&self, digest: &BatchDigest) {
-        self.lock().certified.remove(digest);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, InterestSets> {

@@ -75,6 +75,13 @@ impl Fetcher {
         self.wants.remove(digest).map(|want| want.reason)
     }
 
+    /// A header that named it is unusable.
+    pub fn done_if_proposed(&mut self, digest: &BatchDigest) {
+        if self.wants.get(digest).is_some_and(|want| want.reason == Reason::Proposed) {
+            self.wants.remove(digest);
+        }
+    }
+
     /// A peer does not have it: the next one is asked at once.
     pub fn not_there(&mut self, now_ms: u64, digest: &BatchDigest) {
         if let Some(want) = self.wants.get_mut(digest) {

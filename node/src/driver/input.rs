@@ -235,6 +235,10 @@ impl Driver {
             Verdict::Unusable(reason) => {
                 tracing::warn!(%block, height = %header.height, reason, "unusable block");
                 self.unchecked.remove(&block);
+                // What it lacks is not worth fetching: a header may name more than fits a block.
+                header.batches.iter().for_each(|reference| {
+                    self.fetcher.done_if_proposed(&reference.digest);
+                });
                 self.step(Input::Unusable { block });
             }
             Verdict::Missing(digests) => {
@@ -311,9 +315,10 @@ impl Driver {
     fn advance(&mut self, advance: Advance) {
         let parts = &mut self.parts;
         parts.pool.decide(&advance.header, advance.parameters.max_ttl_ms.into());
-        let dead = parts.pool.drop_dead(advance.header.timestamp_ms, &parts.world);
-        dead.iter().for_each(|digest| parts.interest.release(digest));
-        if let Err(error) = parts.chain.forget(&dead) {
+        let dropped = parts.pool.drop_dead(advance.header.timestamp_ms, &parts.world);
+        let names = dropped.dead.iter().chain(&dropped.forgotten);
+        names.for_each(|digest| parts.interest.release(digest));
+        if let Err(error) = parts.chain.forget(&dropped.dead) {
             // Nothing depends on it: they are dropped again after the next start.
             tracing::warn!(%error, "could not drop dead batches");
         }

@@ -16,6 +16,9 @@ mod peers;
 mod sync;
 mod turn;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;

@@ -12,8 +12,8 @@ use super::fetch::Reason;
 use super::turn::Act;
 use crate::wire::FinalizedHeader;
 
-/// Most blocks kept until their height comes.
-const BLOCKS_MAX: usize = 100;
+/// How far ahead blocks are kept until their height comes; one a height.
+const BLOCKS_MAX: u64 = 100;
 /// How many blocks ahead batches are asked for.
 const LOOKAHEAD: usize = 20;
 
@@ -38,8 +38,10 @@ impl RangeBuffer {
 
     fn insert(&mut self, current: Height, block: FinalizedHeader, from: PublicKey) {
         let height = block.0.height;
-        let known = self.blocks.contains_key(&height);
-        if height >= current && !known && self.blocks.len() < BLOCKS_MAX {
+        let near = height >= current && height.0 - current.0 < BLOCKS_MAX;
+        // Whatever was not verified yet may be a lie, and must not keep the truth out.
+        let settled = self.blocks.get(&height).is_some_and(|entry| entry.verified);
+        if near && !settled {
             self.blocks.insert(height, Entry { block, from, verified: false });
         }
     }
@@ -132,5 +134,38 @@ impl Driver {
     /// Forgets what was checked against the former set.
     pub(super) fn recheck_ranges(&mut self) {
         self.ranges.blocks.values_mut().for_each(|entry| entry.verified = false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonle_model::block::Header;
+    use tonle_model::bounded::Bounded;
+    use tonle_model::hash::ChainHash;
+    use tonle_model::key::KeyPair;
+    use tonle_model::number::View;
+    use tonle_model::vote::{Ballot, Certificate};
+
+    fn block(height: u64, timestamp_ms: u64) -> FinalizedHeader {
+        let height = Height(height);
+        let header = Header { height, ..Header::genesis(ChainHash::default(), timestamp_ms) };
+        let ballot = Ballot { height, view: View(0), kind: VoteKind::Nullify };
+        let (signers, signatures) = (Bounded::default(), Bounded::default());
+        (header, Certificate { ballot, signers, signatures })
+    }
+
+    #[test]
+    fn lies_about_far_heights_take_no_room_and_unproven_blocks_give_way() {
+        let (liar, honest) = (KeyPair::demo("a").public_key(), KeyPair::demo("b").public_key());
+        let mut buffer = RangeBuffer::default();
+        (0..10_000).for_each(|height| buffer.insert(Height(5), block(height, 1), liar));
+        assert_eq!(buffer.behind(), BLOCKS_MAX);
+        buffer.insert(Height(5), block(5, 2), honest);
+        let entry = buffer.blocks.get_mut(&Height(5)).unwrap();
+        assert_eq!((entry.from, entry.block.0.timestamp_ms), (honest, 2));
+        entry.verified = true;
+        buffer.insert(Height(5), block(5, 3), liar);
+        assert_eq!(buffer.blocks[&Height(5)].from, honest, "what is proven stays");
     }
 }

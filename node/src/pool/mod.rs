@@ -50,6 +50,15 @@ pub enum Refused {
     Full,
 }
 
+/// What a pool let go of.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Batches that no block decided, and that none can use any more.
+    pub dead: Vec<BatchDigest>,
+    /// Names of batches in the chain whose transactions all expired.
+    pub forgotten: Vec<BatchDigest>,
+}
+
 struct Held {
     batch: HeldBatch,
     /// The first member that may still count: those before are decided or expired, for ever.
@@ -127,10 +136,17 @@ impl Pool {
         }
     }
 
-    /// Lets go of what can no longer matter at this block time; says which batches were dropped
-    /// undecided. Only right after a commit: no header of the new height is voted on yet.
-    pub fn drop_dead(&mut self, block_time_ms: u64, state: &impl Decided) -> Vec<BatchDigest> {
-        self.decided.retain(|_, until_ms| *until_ms > block_time_ms);
+    /// Lets go of what can no longer matter at this block time. Only right after a commit: no
+    /// header of the new height is voted on yet.
+    pub fn drop_dead(&mut self, block_time_ms: u64, state: &impl Decided) -> Dropped {
+        let mut forgotten = Vec::new();
+        self.decided.retain(|digest, until_ms| {
+            let matters = *until_ms > block_time_ms;
+            if !matters {
+                forgotten.push(*digest);
+            }
+            matters
+        });
         let mut dead = Vec::new();
         for (digest, held) in &mut self.held {
             if !held.find_live(block_time_ms, state) {
@@ -138,7 +154,7 @@ impl Pool {
             }
         }
         dead.iter().for_each(|digest| self.remove(digest));
-        dead
+        Dropped { dead, forgotten }
     }
 
     /// Whether any batch has a transaction that is unexpired and not decided (consensus.md, Idle).

@@ -63,8 +63,12 @@ fn a_batch_is_taken_once_and_not_after_it_was_decided() {
     assert_eq!(pool.insert(one.clone()), Ok(()));
     assert_eq!(pool.insert(one.clone()), Err(Refused::Known));
     pool.decide(&header(&[&one]), 600_000);
-    assert_eq!(pool.insert(one), Err(Refused::Known));
+    assert_eq!(pool.insert(one.clone()), Err(Refused::Known));
     assert_eq!(pool.size(), (0, 0));
+    let later_ms = NOW_MS + 600_000 + 2 * limits::DRIFT_MS;
+    assert_eq!(pool.drop_dead(later_ms - 1, &State::default()), Dropped::default());
+    let dropped = pool.drop_dead(later_ms, &State::default());
+    assert_eq!(dropped, Dropped { dead: vec![], forgotten: vec![one.digest()] });
 }
 
 #[test]
@@ -98,7 +102,7 @@ fn what_is_decided_or_expired_is_no_work_and_is_dropped() {
     let mut state = State::default();
     state.0.insert(gone.transactions()[0].hash());
     assert!(pool.has_work(NOW_MS, &state));
-    let mut dead = pool.drop_dead(NOW_MS, &state);
+    let mut dead = pool.drop_dead(NOW_MS, &state).dead;
     dead.sort();
     let mut expected = vec![gone.digest(), old.digest()];
     expected.sort();
