@@ -61,6 +61,8 @@ pub enum GenesisError {
     Validators(#[from] ValidatorSetError),
 }
 
+const TTL_MS_MAX: u32 = limits::TTL_MS_MAX as u32;
+
 impl Parameters {
     /// Checks every range.
     pub fn check(&self) -> Result<(), GenesisError> {
@@ -71,7 +73,7 @@ impl Parameters {
             false => Err(GenesisError::Range { name, value: value.into(), range }),
         };
         check("delta_ms", self.delta_ms, 10..=60_000, "10 to 60000")?;
-        check("max_ttl_ms", self.max_ttl_ms, 1_000..=600_000, "1000 to 600000")
+        check("max_ttl_ms", self.max_ttl_ms, 1_000..=TTL_MS_MAX, "1000 to 600000")
     }
 }
 

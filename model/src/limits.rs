@@ -28,6 +28,8 @@ pub const JUSTIFICATION_NULLIFICATIONS_MAX: usize = 256;
 pub const AUTHOR_UNDECIDED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Clock drift that a validator allows a leader, and a client, in milliseconds.
 pub const DRIFT_MS: u64 = 5_000;
+/// Longest life of a transaction that the parameter `max_ttl_ms` may allow, in milliseconds.
+pub const TTL_MS_MAX: u64 = 600_000;
 /// Most instructions in a genesis.
 pub const GENESIS_STEPS_MAX: usize = 1_000_000;
 /// Most signatories of one account.

@@ -12,6 +12,7 @@ pub struct Board {
     view: AtomicU64,
     pool_batches: AtomicU64,
     pool_bytes: AtomicU64,
+    own_bytes: AtomicU64,
     blocks_ahead: AtomicU64,
     synced_writes: AtomicU64,
     bad_batches: AtomicU64,
@@ -82,6 +83,15 @@ impl Board {
     /// Undecided batches and their bytes.
     pub fn pool(&self) -> (u64, u64) {
         (self.pool_batches.load(Relaxed), self.pool_bytes.load(Relaxed))
+    }
+
+    /// Undecided bytes of this node's own batches.
+    pub fn own_bytes(&self) -> u64 {
+        self.own_bytes.load(Relaxed)
+    }
+
+    pub(crate) fn set_own_bytes(&self, bytes: usize) {
+        self.own_bytes.store(bytes as u64, Relaxed);
     }
 
     /// Blocks known to be finalized elsewhere and not yet here.

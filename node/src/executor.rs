@@ -168,7 +168,8 @@ impl Executor {
             };
             (receipt.transaction, status)
         });
-        self.listeners.tracker.committed(header.timestamp_ms, decided);
+        let void = committed.voids.iter().map(|(hash, _)| *hash);
+        self.listeners.tracker.committed(header.timestamp_ms, decided, void);
         self.listeners.metrics.count_block(committed);
         self.listeners.committed.send_replace(header.height);
         Advance {

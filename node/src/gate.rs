@@ -108,8 +108,7 @@ impl Gate {
         if let Err(reason) = self.can_take_in() {
             return Err(retry(RefusalClass::NotReady, "not_ready", reason));
         }
-        let (_, bytes) = self.board.pool();
-        if bytes > OWN_UNDECIDED_BYTES_MAX || self.tracker.room() == 0 {
+        if self.board.own_bytes() > OWN_UNDECIDED_BYTES_MAX || self.tracker.room() == 0 {
             return Err(busy("more is waiting than this node takes"));
         }
         Ok(())
@@ -207,6 +206,9 @@ impl Gate {
         if self.board.is_disk_full() {
             let advice = "free some space, and the node goes on by itself";
             return Err(format!("the disk is nearly full: {advice}"));
+        }
+        if self.world.validators().index_of(&self.own).is_none() {
+            return Err("this node only follows the network: send it to a validator".into());
         }
         let alone = self.world.validators().count() > 1 && self.network.connected().is_empty();
         if alone {

@@ -236,6 +236,7 @@ async fn start_network(
         events: common.events.clone(),
         verify: verify.clone(),
         verifier: common.verifier.clone(),
+        world: opened.world.reader(),
         board: common.board.clone(),
     };
     let network = network_config(config, opened);

@@ -8,6 +8,7 @@ use tonle_model::decode;
 use tonle_model::hash::ChainHash;
 use tonle_model::key::PublicKey;
 use tonle_model::verify::Verifier;
+use tonle_wsv::state::WorldReader;
 
 use crate::board::Board;
 use crate::driver::{Event, EventSender};
@@ -25,6 +26,8 @@ pub struct Sink {
     pub verify: VerifyPool,
     /// Checks announcements, which are few.
     pub verifier: Arc<Verifier>,
+    /// Whose batches count.
+    pub world: WorldReader,
     /// Counts what is wrong.
     pub board: Arc<Board>,
 }
@@ -73,6 +76,9 @@ impl NetworkSink for Sink {
             return Verdict::Reject;
         };
         let Announcement { reference, signature } = &announcement;
+        if self.world.validators().index_of(&reference.author).is_none() {
+            return Verdict::Ignore;
+        }
         let verifier = &self.verifier;
         if !tonle_model::batch::verify_author(&self.chain, reference, signature, verifier) {
             return Verdict::Reject;

@@ -86,6 +86,9 @@ impl Tracker {
     pub fn wait(&self, hash: TransactionHash) -> Option<oneshot::Receiver<TransactionStatus>> {
         let mut inner = self.lock();
         if inner.waiters.len() >= WAITERS_MAX {
+            inner.drop_closed_waiters();
+        }
+        if inner.waiters.len() >= WAITERS_MAX {
             return None;
         }
         let waiters = inner.waiters.entry(hash).or_default();
@@ -104,6 +107,7 @@ impl Tracker {
         &self,
         block_time_ms: u64,
         decided: impl Iterator<Item = (TransactionHash, TransactionStatus)>,
+        void: impl Iterator<Item = TransactionHash>,
     ) {
         let mut inner = self.lock();
         inner.block_time_ms = block_time_ms;
@@ -111,6 +115,10 @@ impl Tracker {
             inner.taken.remove(&hash);
             inner.tell(&hash, &status);
         }
+        // A void one left no trace and must take up no room; it may be sent again.
+        void.for_each(|hash| {
+            inner.taken.remove(&hash);
+        });
         if block_time_ms >= inner.swept_ms.saturating_add(SWEEP_MS) {
             inner.sweep();
         }
@@ -146,6 +154,10 @@ impl Inner {
                 self.tell(&hash, &TransactionStatus::Expired);
             }
         }
+        self.drop_closed_waiters();
+    }
+
+    fn drop_closed_waiters(&mut self) {
         self.waiters.retain(|_, waiters| {
             waiters.retain(|waiter| !waiter.is_closed());
             !waiters.is_empty()
@@ -168,11 +180,11 @@ mod tests {
         assert_eq!(tracker.take(hash(1), 100), Take::Taken);
         assert_eq!(tracker.take(hash(1), 100), Take::Known);
         assert_eq!(tracker.status(&hash(1)), Some(TransactionStatus::Queued));
-        tracker.committed(100, std::iter::empty());
+        tracker.committed(100, std::iter::empty(), std::iter::empty());
         assert_eq!(tracker.status(&hash(1)), Some(TransactionStatus::Queued));
-        tracker.committed(101, std::iter::empty());
+        tracker.committed(101, std::iter::empty(), std::iter::empty());
         assert_eq!(tracker.status(&hash(1)), Some(TransactionStatus::Expired));
-        tracker.committed(101 + EXPIRED_KEPT_MS, std::iter::empty());
+        tracker.committed(101 + EXPIRED_KEPT_MS, std::iter::empty(), std::iter::empty());
         assert_eq!(tracker.status(&hash(1)), None);
     }
 
@@ -184,10 +196,10 @@ mod tests {
         let mut first = tracker.wait(hash(1)).unwrap();
         let mut second = tracker.wait(hash(2)).unwrap();
         let end = TransactionStatus::Expired;
-        tracker.committed(50, std::iter::once((hash(1), end.clone())));
+        tracker.committed(50, std::iter::once((hash(1), end.clone())), std::iter::empty());
         assert_eq!(first.try_recv().unwrap(), end);
         assert!(second.try_recv().is_err());
-        tracker.committed(100_000, std::iter::empty());
+        tracker.committed(100_000, std::iter::empty(), std::iter::empty());
         assert_eq!(second.try_recv().unwrap(), TransactionStatus::Expired);
     }
 }

@@ -12,6 +12,10 @@ use crate::wire::{BatchRequest, REQUESTED_BATCHES_MAX};
 const WANTED_MAX: usize = 4_096;
 /// Most requests without an answer: one message's worth, 32 MiB of batches on the way back.
 const ASKED_MAX: usize = REQUESTED_BATCHES_MAX;
+/// Of these, at most so many for batches that were only announced.
+const ANNOUNCED_MAX: usize = 16;
+/// After so many refusals the next peer is not asked at once.
+const ROUND: usize = 3;
 /// An answer takes no longer than this, or another peer is asked.
 const ANSWER_MS: u64 = 1_000;
 /// A batch that is on its way from its author anyway is not asked for before this.
@@ -36,7 +40,8 @@ struct Want {
     holders: Vec<PublicKey>,
     tries: usize,
     due_ms: u64,
-    asked: bool,
+    /// Whom the answer is awaited from.
+    asked: Option<PublicKey>,
 }
 
 /// The list of wanted batches.
@@ -65,7 +70,7 @@ impl Fetcher {
                 want.due_ms = now_ms;
             }
         } else if !full || reason != Reason::Announced {
-            let want = Want { reason, holders: vec![holder], tries: 0, due_ms, asked: false };
+            let want = Want { reason, holders: vec![holder], tries: 0, due_ms, asked: None };
             self.wants.insert(digest, want);
         }
     }
@@ -82,11 +87,15 @@ impl Fetcher {
         }
     }
 
-    /// A peer does not have it: the next one is asked at once.
-    pub fn not_there(&mut self, now_ms: u64, digest: &BatchDigest) {
-        if let Some(want) = self.wants.get_mut(digest) {
-            want.due_ms = now_ms;
-            want.asked = false;
+    /// The peer that was asked does not have it: the next one is asked, at once or, when all
+    /// have been asked, in a moment.
+    pub fn not_there(&mut self, now_ms: u64, digest: &BatchDigest, peer: &PublicKey) {
+        if let Some(want) = self.wants.get_mut(digest)
+            && want.asked.as_ref() == Some(peer)
+        {
+            let all_asked = want.tries % ROUND == 0;
+            want.due_ms = if all_asked { now_ms.saturating_add(GRACE_MS) } else { now_ms };
+            want.asked = None;
         }
     }
 
@@ -96,7 +105,8 @@ impl Fetcher {
         self.wants.retain(|_, want| want.reason != Reason::Proposed);
     }
 
-    /// The requests due now, grouped by peer. `connected` are all peers that can be asked.
+    /// The requests due now, grouped by peer: what decided blocks need first, then proposals,
+    /// then what was only announced, which anyone can do. `connected` are all that can be asked.
     pub fn requests(
         &mut self,
         now_ms: u64,
@@ -104,14 +114,19 @@ impl Fetcher {
     ) -> BTreeMap<PublicKey, Vec<BatchRequest>> {
         let mut requests: BTreeMap<PublicKey, Vec<BatchRequest>> = BTreeMap::new();
         self.wants.retain(|_, want| !want.hopeless());
-        let mut asked = self.wants.values().filter(|want| want.waits(now_ms)).count();
-        for (digest, want) in &mut self.wants {
-            if want.due_ms > now_ms || asked >= ASKED_MAX {
+        let waits = |want: &&Want| want.asked.is_some() && want.due_ms > now_ms;
+        let mut asked = self.wants.values().filter(waits).count();
+        let mut due: Vec<_> =
+            self.wants.iter_mut().filter(|(_, want)| want.due_ms <= now_ms).collect();
+        due.sort_by_key(|(_, want)| (want.rank(), want.due_ms));
+        for (digest, want) in due {
+            let room = if want.reason == Reason::Announced { ANNOUNCED_MAX } else { ASKED_MAX };
+            if asked >= room {
                 continue;
             }
             want.due_ms = now_ms.saturating_add(ANSWER_MS);
             let Some(peer) = want.next_holder(connected) else { continue };
-            want.asked = true;
+            want.asked = Some(peer);
             want.tries += 1;
             asked += 1;
             let decided = match want.reason {
@@ -130,8 +145,13 @@ impl Fetcher {
 }
 
 impl Want {
-    fn waits(&self, now_ms: u64) -> bool {
-        self.asked && self.due_ms > now_ms
+    /// What comes first.
+    fn rank(&self) -> (u8, Height) {
+        match self.reason {
+            Reason::Decided(height, _) => (0, height),
+            Reason::Proposed => (1, Height(0)),
+            Reason::Announced => (2, Height(0)),
+        }
     }
 
     fn hopeless(&self) -> bool {
@@ -198,9 +218,24 @@ mod tests {
         fetcher.want(0, digest(1), Reason::Decided(Height(1), 0), key("a"));
         let first = fetcher.requests(0, &connected);
         assert!(fetcher.requests(1, &connected).is_empty(), "one answer is waited for");
-        fetcher.not_there(1, &digest(1));
+        fetcher.not_there(1, &digest(1), &key("nobody asked"));
+        assert!(fetcher.requests(1, &connected).is_empty(), "only the one asked can say so");
+        fetcher.not_there(1, &digest(1), first.keys().next().unwrap());
         let second = fetcher.requests(1, &connected);
         assert_ne!(first.keys().next(), second.keys().next());
+    }
+
+    #[test]
+    fn announcements_cannot_keep_decided_batches_waiting() {
+        let mut fetcher = Fetcher::default();
+        for number in 0..200 {
+            fetcher.want(0, digest(number), Reason::Announced, key("a"));
+        }
+        let announced: usize = fetcher.requests(GRACE_MS, &[key("a")]).values().map(Vec::len).sum();
+        assert_eq!(announced, ANNOUNCED_MAX);
+        fetcher.want(GRACE_MS, digest(255), Reason::Decided(Height(9), 0), key("a"));
+        let requests = fetcher.requests(GRACE_MS, &[key("a")]);
+        assert_eq!(requests[&key("a")][0].digest, digest(255));
     }
 
     #[test]

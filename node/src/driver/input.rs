@@ -1,6 +1,7 @@
 //! From what happened to what the core is told. Everything a peer signed is checked here; the core
 //! is told only what is verified.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tonle_consensus::{Input, Message};
@@ -20,6 +21,8 @@ use crate::network::Lane;
 use crate::pool::{HeldBatch, Refused, Verdict};
 use crate::wire::{Announcement, BatchRequest, Wire};
 
+/// Most bytes served in one turn; whoever gets no answer asks again or asks someone else.
+const SERVED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most blocks served at once, whatever is asked for.
 const SERVED_BLOCKS_MAX: u64 = crate::wire::RANGE_BLOCKS_MAX as u64;
 
@@ -60,9 +63,11 @@ impl Driver {
             // Batches go to the verify pool before they come here.
             Wire::Batch(_) => {}
             Wire::GetBatches(requests) => {
-                requests.iter().for_each(|request| self.serve_batch(&from, request));
+                let distinct: BTreeMap<_, _> =
+                    requests.iter().map(|request| (request.digest, request)).collect();
+                distinct.values().for_each(|request| self.serve_batch(&from, request));
             }
-            Wire::NoBatch(digest) => self.fetcher.not_there(self.now_ms, &digest),
+            Wire::NoBatch(digest) => self.fetcher.not_there(self.now_ms, &digest, &from),
             Wire::GetHeader(block) => self.serve_header(&from, &block),
             Wire::Header(header) if header.height == self.parts.core.height() => {
                 self.step(Input::Header(header));
@@ -158,6 +163,9 @@ impl Driver {
 
     fn take_announcement(&mut self, from: PublicKey, announcement: &Announcement) {
         let digest = announcement.reference.digest;
+        if !self.is_validator(&announcement.reference.author) {
+            return;
+        }
         self.heard.note(digest);
         let pool = &self.parts.pool;
         if pool.get(&digest).is_none() && !pool.is_decided(&digest) {
@@ -172,6 +180,8 @@ impl Driver {
             Some(Reason::Proposed | Reason::Decided(..)) => {
                 self.parts.pool.insert_wanted(batch.clone());
             }
+            // Shares are per validator: batches of anyone else are nobody's.
+            Some(Reason::Announced) | None if !self.is_validator(batch.author()) => return,
             Some(Reason::Announced) | None => match self.parts.pool.insert(batch.clone()) {
                 Ok(()) => {}
                 Err(Refused::Known) => return,
@@ -189,6 +199,10 @@ impl Driver {
         }
         self.judge_unchecked();
         self.try_sync();
+    }
+
+    fn is_validator(&self, author: &PublicKey) -> bool {
+        self.parts.validators.index_of(author).is_some()
     }
 
     fn take_bad_batch(&mut self, from: PublicKey, error: &tonle_model::batch::BatchError) {
@@ -210,6 +224,8 @@ impl Driver {
     fn keep_batch(&mut self, batch: &HeldBatch) {
         self.parts.interest.hold(batch.digest());
         self.turn.write.batches.push(batch.clone());
+        // Said again, so that a leader that found nothing to build looks once more.
+        self.work = None;
     }
 
     fn announce(&mut self, batch: &HeldBatch) {
@@ -240,6 +256,8 @@ impl Driver {
                     self.fetcher.done_if_proposed(&reference.digest);
                 });
                 self.step(Input::Unusable { block });
+                // Other headers may lack the same batches.
+                self.judge_unchecked();
             }
             Verdict::Missing(digests) => {
                 let proposer = self.parts.validators.get(header.proposer);
@@ -255,6 +273,9 @@ impl Driver {
     }
 
     fn serve_batch(&mut self, to: &PublicKey, request: &BatchRequest) {
+        if self.turn.served_bytes > SERVED_BYTES_MAX {
+            return;
+        }
         let frame = match self.parts.pool.get(&request.digest) {
             Some(batch) => Some(Wire::batch_frame(batch)),
             None => self
@@ -262,7 +283,7 @@ impl Driver {
                 .map(|bytes| Wire::Batch(crate::wire::RawBatch(bytes)).to_frame()),
         };
         match frame {
-            Some(frame) => self.turn.acts.push(Act::Send(*to, Lane::Bulk, frame)),
+            Some(frame) => self.turn.serve(to, frame),
             None => self.turn.send(to, Lane::Consensus, &Wire::NoBatch(request.digest)),
         }
     }
@@ -300,6 +321,9 @@ impl Driver {
 
     /// Sends finalized blocks, as many as there are.
     pub(super) fn serve_blocks(&mut self, to: &PublicKey, first: Height, count: u64) {
+        if self.turn.served_bytes > SERVED_BYTES_MAX {
+            return;
+        }
         let reader = self.parts.chain.reader();
         let last = first.0.saturating_add(count.min(SERVED_BLOCKS_MAX));
         let blocks: Vec<_> = (first.0..last)
@@ -307,7 +331,7 @@ impl Driver {
             .map(|block| (block.header, block.finalization))
             .collect();
         if let Ok(blocks) = blocks.try_into() {
-            self.turn.send(to, Lane::Bulk, &Wire::Blocks { from: first, blocks });
+            self.turn.serve(to, Wire::Blocks { from: first, blocks }.to_frame());
         }
     }
 
@@ -318,6 +342,7 @@ impl Driver {
         let dropped = parts.pool.drop_dead(advance.header.timestamp_ms, &parts.world);
         let names = dropped.dead.iter().chain(&dropped.forgotten);
         names.for_each(|digest| parts.interest.release(digest));
+        self.turn.write.batches.retain(|batch| !dropped.dead.contains(&batch.digest()));
         if let Err(error) = parts.chain.forget(&dropped.dead) {
             // Nothing depends on it: they are dropped again after the next start.
             tracing::warn!(%error, "could not drop dead batches");

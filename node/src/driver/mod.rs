@@ -217,7 +217,8 @@ pub struct Driver {
     turn: Turn,
     outputs: Vec<Output>,
     now_ms: u64,
-    work: bool,
+    /// What the core was last told; nothing if it must be told again.
+    work: Option<bool>,
 }
 
 impl Driver {
@@ -241,7 +242,7 @@ impl Driver {
             turn: Turn::default(),
             outputs: Vec::new(),
             now_ms,
-            work: false,
+            work: None,
         }
     }
 
@@ -301,8 +302,8 @@ impl Driver {
 
     fn update_work(&mut self) {
         let work = self.parts.pool.has_work(self.now_ms, &self.parts.world);
-        if work != self.work {
-            self.work = work;
+        if self.work != Some(work) {
+            self.work = Some(work);
             self.step(Input::Work(work));
         }
     }
@@ -331,5 +332,6 @@ impl Driver {
         let board = &self.parts.board;
         board.update(core.height(), core.view(), batches, bytes, self.ranges.behind());
         board.set_recovering(core.is_recovering());
+        board.set_own_bytes(self.parts.pool.author_bytes(&self.parts.key.public_key()));
     }
 }

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, bounded, unbounded};
 use tokio::sync::watch;
 use tonle_consensus::{Message, Record, Recovery};
+use tonle_model::batch::Batch;
 use tonle_model::bounded::Bounded;
 use tonle_model::genesis::Genesis;
 use tonle_model::number::Height;
@@ -129,6 +130,10 @@ fn start(validators: usize) -> Running {
 
 impl Running {
     fn pay(&self, nonce: u64) {
+        self.events.send(Event::Transactions(vec![self.transfer(nonce)])).unwrap();
+    }
+
+    fn transfer(&self, nonce: u64) -> Verified<SignedTransaction> {
         let transfer = Instruction::Transfer {
             asset: "khr#nbc".parse().unwrap(),
             from: None,
@@ -147,8 +152,7 @@ impl Running {
             steps: Bounded::new(vec![step]).unwrap(),
         };
         let signed = payload.sign(&[&KeyPair::demo("sok@aclb")]);
-        let signed = SignedTransaction::from_transaction(&signed).unwrap();
-        self.events.send(Event::Transactions(vec![Verified::vouch(signed)])).unwrap();
+        Verified::vouch(SignedTransaction::from_transaction(&signed).unwrap())
     }
 
     fn settle_one(&mut self) {
@@ -241,4 +245,26 @@ fn a_validator_that_heard_from_nobody_does_not_vote() {
     assert!(batch_left, "what it took in is passed on all the same");
     running.events.send(Event::Shutdown).unwrap();
     assert!(running.thread.join().unwrap().is_ok());
+}
+
+/// Shares of the pool are per validator; a batch under any other key is nobody's.
+#[test]
+fn batches_of_strangers_are_not_taken() {
+    let running = start(1);
+    let from = KeyPair::demo("validator_1").public_key();
+    let transfer = running.transfer(7);
+    let seal = |name: &str| {
+        let key = KeyPair::demo(name);
+        Batch::seal(&running.chain_hash, &key, 1, vec![transfer.clone()])
+    };
+    let (stranger, own) = (seal("stranger"), seal("validator_0"));
+    for batch in [&stranger, &own] {
+        running.events.send(Event::Batch { from, batch: Arc::new(batch.clone()) }).unwrap();
+    }
+    let ask = |batch: &Batch| {
+        let request = BatchRequest { digest: batch.digest(), decided: None };
+        running.answer(Wire::GetBatches(Bounded::new(vec![request]).unwrap()))
+    };
+    assert!(matches!(ask(&own), Wire::Batch(_)));
+    assert_eq!(ask(&stranger), Wire::NoBatch(stranger.digest()));
 }

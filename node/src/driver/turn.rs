@@ -31,6 +31,8 @@ pub(super) enum Act {
 pub(super) struct Turn {
     pub(super) write: ChainWrite,
     pub(super) acts: Vec<Act>,
+    /// What answers to peers come to.
+    pub(super) served_bytes: usize,
 }
 
 impl Turn {
@@ -47,6 +49,12 @@ impl Turn {
     /// Sends to one peer after the write.
     pub(super) fn send(&mut self, to: &PublicKey, lane: Lane, wire: &Wire) {
         self.acts.push(Act::Send(*to, lane, wire.to_frame()));
+    }
+
+    /// Answers a peer after the write.
+    pub(super) fn serve(&mut self, to: &PublicKey, frame: Bytes) {
+        self.served_bytes += frame.len();
+        self.acts.push(Act::Send(*to, Lane::Bulk, frame));
     }
 
     /// Sends to all after the write.

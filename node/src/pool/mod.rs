@@ -25,8 +25,10 @@ pub use select::Verdict;
 /// A batch as it is passed around.
 pub type HeldBatch = Arc<Verified<Batch>>;
 
-/// Most undecided batches; with 32 MiB an author, bytes run out first unless batches are tiny.
-const HELD_MAX: usize = 16_384;
+/// Most undecided batches of one author: its 32 MiB run out first unless they are tiny.
+const HELD_PER_AUTHOR_MAX: usize = 4_096;
+/// A transaction created further ahead than clocks may differ, twice over, is no honest one.
+const FAR_MS: u64 = 4 * limits::DRIFT_MS;
 
 /// What the pool asks of the committed state.
 pub trait Decided {
@@ -46,7 +48,7 @@ impl Decided for WorldReader {
 pub enum Refused {
     /// Held already, or in the chain.
     Known,
-    /// Its author, or everybody, has as much undecided as is allowed.
+    /// Its author has as much undecided as is allowed.
     Full,
 }
 
@@ -87,7 +89,8 @@ impl Pool {
         let size = batch.bytes().len();
         let undecided = self.bytes_by_author.get(batch.author()).copied().unwrap_or(0);
         let author_full = undecided.saturating_add(size) > limits::AUTHOR_UNDECIDED_BYTES_MAX;
-        if author_full || self.held.len() >= HELD_MAX {
+        let count = self.queues.get(batch.author()).map_or(0, BTreeMap::len);
+        if author_full || count >= HELD_PER_AUTHOR_MAX {
             return Err(Refused::Full);
         }
         self.insert_wanted(batch);
@@ -149,7 +152,7 @@ impl Pool {
         });
         let mut dead = Vec::new();
         for (digest, held) in &mut self.held {
-            if !held.find_live(block_time_ms, state) {
+            if !held.skip_dead(block_time_ms, state) {
                 dead.push(*digest);
             }
         }
@@ -196,20 +199,53 @@ impl Pool {
     }
 }
 
+/// What may become of a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Prospect {
+    /// It can be in a block now.
+    Live,
+    /// It can be in a block in a moment, when clocks have caught up.
+    Soon,
+    /// No honest node would have sealed it, or it is decided or expired.
+    Never,
+}
+
 impl Held {
-    /// Moves past members that are decided or expired; both are for ever, so no member is looked
-    /// at twice once it is passed.
+    /// Moves past members that can be in no block, so that none is looked at twice once it is
+    /// passed; whether one can be in a block now.
     fn find_live(&mut self, now_ms: u64, state: &impl Decided) -> bool {
+        self.skip_dead(now_ms, state);
+        let rest = self.batch.transactions().get(self.first_live..).unwrap_or_default();
+        rest.iter().any(|member| prospect(member, now_ms, state) == Prospect::Live)
+    }
+
+    /// Moves past the dead; whether anything is left.
+    fn skip_dead(&mut self, now_ms: u64, state: &impl Decided) -> bool {
         if self.expires_ms_max < now_ms {
             return false;
         }
         while let Some(member) = self.batch.transactions().get(self.first_live) {
-            if member.payload().expires_ms >= now_ms && !state.is_decided(member, now_ms) {
+            if prospect(member, now_ms, state) != Prospect::Never {
                 return true;
             }
             self.first_live += 1;
         }
         false
+    }
+}
+
+/// The gate of an honest node lets nothing in that is not valid by its own clock, so a member far
+/// from valid is a stranger's and must neither count as work nor take up room for ever.
+fn prospect(member: &SignedTransaction, now_ms: u64, state: &impl Decided) -> Prospect {
+    let Payload { created_ms, expires_ms, .. } = *member.payload();
+    let never = expires_ms < now_ms
+        || expires_ms.saturating_sub(created_ms) > limits::TTL_MS_MAX
+        || created_ms > now_ms.saturating_add(FAR_MS)
+        || state.is_decided(member, now_ms);
+    match created_ms > now_ms.saturating_add(limits::DRIFT_MS) {
+        _ if never => Prospect::Never,
+        true => Prospect::Soon,
+        false => Prospect::Live,
     }
 }
 

@@ -113,6 +113,37 @@ fn what_is_decided_or_expired_is_no_work_and_is_dropped() {
 }
 
 #[test]
+fn what_no_honest_node_would_seal_is_no_work_and_takes_no_room_for_ever() {
+    let mut pool = Pool::default();
+    let far = batch("a", 1, vec![transaction(1, u64::MAX, u64::MAX)]);
+    let long = batch("a", 2, vec![transaction(2, NOW_MS, NOW_MS + limits::TTL_MS_MAX + 1)]);
+    let soon = batch("a", 3, vec![transaction(3, NOW_MS + 6_000, NOW_MS + 60_000)]);
+    for one in [&far, &long, &soon] {
+        pool.insert(one.clone()).unwrap();
+    }
+    assert!(!pool.has_work(NOW_MS, &State::default()));
+    assert!(pool.fill(&template(), &State::default()).is_none());
+    let mut dead = pool.drop_dead(NOW_MS, &State::default()).dead;
+    dead.sort();
+    let mut expected = vec![far.digest(), long.digest()];
+    expected.sort();
+    assert_eq!(dead, expected);
+    assert!(pool.has_work(NOW_MS + 1_000, &State::default()), "clocks catch up");
+}
+
+#[test]
+fn tiny_batches_of_one_author_do_not_crowd_out_others() {
+    let mut pool = Pool::default();
+    let members = vec![transaction(1, NOW_MS, NOW_MS + 60_000)];
+    for seq in 0..HELD_PER_AUTHOR_MAX as u64 {
+        pool.insert(batch("a", seq, members.clone())).unwrap();
+    }
+    let one_more = batch("a", u64::MAX, members);
+    assert_eq!(pool.insert(one_more), Err(Refused::Full));
+    assert_eq!(pool.insert(live("b", 1)), Ok(()));
+}
+
+#[test]
 fn a_header_is_judged_by_every_rule() {
     let mut pool = Pool::default();
     let (held, decided, missing) = (live("a", 1), live("a", 2), live("a", 3));
