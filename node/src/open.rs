@@ -20,7 +20,7 @@ use tonle_wsv::state::World;
 use tonle_wsv::store::{Database, RocksStore};
 
 use crate::config::Config;
-use crate::driver::{Peers, config_of};
+use crate::driver::{PeerBook, config_of};
 use crate::node::NodeError;
 use crate::pool::Pool;
 
@@ -36,7 +36,7 @@ pub(crate) struct Opened {
 /// The core at the height to decide, and what goes with it.
 pub(crate) struct Ready {
     pub core: Core,
-    pub peers: Peers,
+    pub peers: PeerBook,
     pub pool: Pool,
     /// Headers of the height to decide, from the log.
     pub headers: Vec<Header>,
@@ -93,7 +93,7 @@ pub(crate) fn make_ready(opened: &Opened) -> Result<Ready, NodeError> {
     let world = opened.world.reader();
     let committed = world.committed();
     let parameters = world.parameters();
-    let mut peers = Peers::default();
+    let mut peers = PeerBook::default();
     let own = opened.key.public_key();
     let marks = (*world.marks()).clone();
     let config = config_of(&mut peers, &own, &world.validators(), &parameters, marks);

@@ -48,6 +48,8 @@ struct Want {
 #[derive(Default)]
 pub struct Fetcher {
     wants: BTreeMap<BatchDigest, Want>,
+    /// Something due found no room: it waits for an answer to make some, not for a time.
+    starved: bool,
 }
 
 impl Fetcher {
@@ -119,9 +121,12 @@ impl Fetcher {
         let mut due: Vec<_> =
             self.wants.iter_mut().filter(|(_, want)| want.due_ms <= now_ms).collect();
         due.sort_by_key(|(_, want)| (want.rank(), want.due_ms));
+        self.starved = false;
         for (digest, want) in due {
             let room = if want.reason == Reason::Announced { ANNOUNCED_MAX } else { ASKED_MAX };
             if asked >= room {
+                want.asked = None;
+                self.starved = true;
                 continue;
             }
             want.due_ms = now_ms.saturating_add(ANSWER_MS);
@@ -140,7 +145,8 @@ impl Fetcher {
 
     /// When something is due next.
     pub fn deadline(&self) -> Option<u64> {
-        self.wants.values().map(|want| want.due_ms).min()
+        let timed = self.wants.values().filter(|want| !self.starved || want.asked.is_some());
+        timed.map(|want| want.due_ms).min()
     }
 }
 
@@ -233,6 +239,7 @@ mod tests {
         }
         let announced: usize = fetcher.requests(GRACE_MS, &[key("a")]).values().map(Vec::len).sum();
         assert_eq!(announced, ANNOUNCED_MAX);
+        assert!(fetcher.deadline() > Some(GRACE_MS), "a driver without room must not spin");
         fetcher.want(GRACE_MS, digest(255), Reason::Decided(Height(9), 0), key("a"));
         let requests = fetcher.requests(GRACE_MS, &[key("a")]);
         assert_eq!(requests[&key("a")][0].digest, digest(255));

@@ -48,8 +48,7 @@ use crate::wire::{Announcement, Wire};
 
 use fetch::Fetcher;
 use heard::Heard;
-use peers::PeerBook;
-pub use peers::config_of;
+pub use peers::{PeerBook, config_of};
 use sync::RangeBuffer;
 use turn::Turn;
 
@@ -196,8 +195,6 @@ pub struct Parts {
     /// What the rest of the node sees of the driver.
     pub board: Arc<Board>,
 }
-
-pub use peers::PeerBook as Peers;
 
 /// The driver.
 pub struct Driver {
