@@ -89,12 +89,19 @@ impl Gate {
             );
             return Err(refuse(RefusalClass::Unprocessable, "wrong_chain", detail));
         }
-        if let Some(known) = self.status_of(&hash) {
+        // No read of the disk for what is new: only what is used up or expired can be on record.
+        if let Some(known) = self.tracker.status(&hash) {
             return Ok(Some(Submitted { hash, known: Some(known) }));
         }
         match self.world.admit(transaction, now_ms) {
             Ok(()) => Ok(None),
-            Err(AdmitError::Refused(refusal)) => Err(refusal_of(&refusal)),
+            Err(AdmitError::Refused(refusal)) => {
+                let known = refusal.is_of_the_past().then(|| self.status_of(&hash)).flatten();
+                match known {
+                    Some(known) => Ok(Some(Submitted { hash, known: Some(known) })),
+                    None => Err(refusal_of(&refusal)),
+                }
+            }
             Err(AdmitError::State(error)) => {
                 tracing::error!(%error, "cannot read the state");
                 let detail = "this node cannot read its state; try another node".to_owned();

@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 
 use tonle_model::amount::Amount;
 use tonle_model::id::{AccountId, AssetId};
-use tonle_model::receipt::{RejectionCode, Void};
+use tonle_model::receipt::{RejectionCode, Void, VoidCode};
 use tonle_model::transaction::{Instruction, Payload, SignedTransaction};
 
 use super::entries::ReadEntries;
@@ -31,6 +31,15 @@ pub enum Refusal {
         /// Why, in words.
         detail: String,
     },
+}
+
+impl Refusal {
+    /// Whether the transaction may be on record: it, or its reference, was used, or its window is
+    /// past. Any other is in no block.
+    pub fn is_of_the_past(&self) -> bool {
+        use VoidCode::{Duplicate, Expired};
+        matches!(self, Self::Void(void) if matches!(void.code, Duplicate | Expired))
+    }
 }
 
 /// Why the gate did not open.

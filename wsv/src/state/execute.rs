@@ -28,7 +28,7 @@ use super::overlay::{Dirty, Overlay};
 use super::receipts::ReceiptRow;
 use super::tree::{self, StateTree, TreeUpdate};
 use super::value::Value;
-use super::window::Window;
+use super::window::{Trace, Window, trace};
 use super::{Head, StateError};
 use crate::store::{Store, StoreError, Table};
 
@@ -89,13 +89,13 @@ pub(super) struct Plan {
 /// What is used up by committed blocks and by this one so far.
 struct UsedSoFar<'a> {
     window: &'a Window,
-    hashes: HashSet<TransactionHash>,
+    hashes: HashSet<Trace>,
     references: HashSet<Digest256>,
 }
 
 impl Used for UsedSoFar<'_> {
     fn has_hash(&self, hash: &TransactionHash, expires_ms: u64) -> bool {
-        self.hashes.contains(hash) || self.window.has_hash(hash, expires_ms)
+        self.hashes.contains(&trace(hash)) || self.window.has_hash(hash, expires_ms)
     }
 
     fn has_reference(&self, reference: &Digest256, time_ms: u64) -> bool {
@@ -173,7 +173,7 @@ impl<'a> Execution<'a> {
         };
         let scratch = self.scratch.drain(..);
         self.movements.extend(scratch.map(|(step, movement)| (index, step, movement)));
-        self.used.hashes.insert(transaction.hash());
+        self.used.hashes.insert(trace(&transaction.hash()));
         self.used.references.extend(references.iter().copied());
         self.details.extend(detail.map(|detail| (index, detail)));
         self.receipts.push(ReceiptRow {
