@@ -5,7 +5,7 @@ CARGO ?= cargo
 export RUST_BACKTRACE ?= 1
 
 .NOTPARALLEL:
-.PHONY: help run test format-check lint doc unit bench signatures bless audit docs packages
+.PHONY: help run test format-check lint doc unit bench signatures reference bless audit docs packages
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -39,6 +39,9 @@ bench: ## Measure four validators on this machine (ARGS="--output json" and othe
 
 signatures: ## A million random signature cases against an independent implementation
 	TONLE_CASES=1000000 $(CARGO) test --locked --release -p tonle-model
+
+reference: ## A million random sequences of blocks against the reference ledger
+	TONLE_SEQUENCES=1000000 $(CARGO) test --locked --release --workspace --test reference
 
 bless: ## Write the conformance vectors anew, after changing bytes on purpose
 	TONLE_BLESS=1 $(CARGO) test --locked --release -p tonle-tests --test vectors every_encoding

@@ -1,23 +1,25 @@
-//! `tonle asset`: assets and their supply.
+//! `tonle asset`: assets, their supply, and how much may be sent in a day.
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use tonle_client::Client;
-use tonle_client::api::Asset;
+use tonle_client::api::{Asset, Limit};
 use tonle_model::amount::Decimal;
-use tonle_model::id::{AccountId, AssetId};
-use tonle_model::transaction::Instruction;
+use tonle_model::id::{AccountId, AssetId, Name};
+use tonle_model::instruction::{Instruction, Mintability};
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::nodes::Nodes;
 use crate::output::{fields, table};
+use crate::place::Place;
 use crate::submit::{self, SubmitArgs};
 
 const EXAMPLES: &str = "\
 Examples:
   tonle asset list
-  tonle asset register points#wing --scale 0 --account bank@wing --wait
-  tonle asset mint --to sok@aclb --amount 1000000 --asset khr#nbc --wait";
+  tonle asset get khr#nbc
+  tonle asset register points#wing --scale 0 --mintable once --account bank@wing --wait
+  tonle asset mint --to sok@aclb --amount 1000000 --asset khr#nbc --wait
+  tonle asset set-limit khr#nbc --tier basic --per-day 2000000 --account governor@nbc --wait";
 
 /// What to do about assets.
 #[derive(Debug, Subcommand)]
@@ -25,7 +27,7 @@ Examples:
 pub enum AssetCommand {
     /// All assets
     List,
-    /// One asset
+    /// One asset, and what each tier may send of it in a day
     Get {
         /// Which, such as khr#nbc
         id: AssetId,
@@ -40,6 +42,9 @@ pub enum AssetCommand {
         /// The most there may ever be
         #[arg(long, value_name = "AMOUNT")]
         supply_cap: Option<Decimal>,
+        /// How often it can be minted: always, once or never
+        #[arg(long, value_name = "WHEN", default_value = "always", hide_possible_values = true)]
+        mintable: Mintable,
         /// How to send it
         #[command(flatten)]
         submit: SubmitArgs,
@@ -71,75 +76,111 @@ pub enum AssetCommand {
         #[command(flatten)]
         submit: SubmitArgs,
     },
+    /// Say how much an account of a tier may send in a day, as the asset's owner
+    SetLimit {
+        /// Of what, such as khr#nbc
+        asset: AssetId,
+        /// The tier
+        #[arg(long)]
+        tier: Name,
+        /// How much [default: any amount]
+        #[arg(long, value_name = "AMOUNT")]
+        per_day: Option<Decimal>,
+        /// How to send it
+        #[command(flatten)]
+        submit: SubmitArgs,
+    },
 }
 
-/// Does it.
-pub async fn run(command: AssetCommand, context: &Context) -> Result<(), CliError> {
-    let nodes = context.nodes()?;
-    match command {
-        AssetCommand::List => {
-            let assets = nodes.ask(Client::assets).await?;
-            context.output.show(&assets, || list(&assets))
-        }
-        AssetCommand::Get { id } => {
-            let asset = nodes.ask(async |node: &Client| node.asset(&id).await).await?;
-            context.output.show(&asset, || describe(&asset))
-        }
-        AssetCommand::Register { id, scale, supply_cap, submit } => {
-            let domains = nodes.ask(Client::domains).await?;
-            let domain = id.domain();
-            let owner = domains.into_iter().find(|found| found.id == domain);
-            let instruction = Instruction::RegisterAsset { id, scale, supply_cap };
-            send(context, &nodes, owner.map(|found| found.owner), instruction, &submit).await
-        }
-        AssetCommand::Mint { to, amount, asset, submit } => {
-            let owner = owner_of(&nodes, &asset).await?;
-            let instruction = Instruction::Mint { asset, to, amount };
-            send(context, &nodes, Some(owner), instruction, &submit).await
-        }
-        AssetCommand::Burn { amount, asset, submit } => {
-            let owner = owner_of(&nodes, &asset).await?;
-            let instruction = Instruction::Burn { asset, amount };
-            send(context, &nodes, Some(owner), instruction, &submit).await
+/// How often an asset can be minted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mintable {
+    /// As often as its supply cap allows
+    Always,
+    /// Once
+    Once,
+    /// Not at all
+    Never,
+}
+
+impl From<Mintable> for Mintability {
+    fn from(mintable: Mintable) -> Self {
+        match mintable {
+            Mintable::Always => Self::Always,
+            Mintable::Once => Self::Once,
+            Mintable::Never => Self::Never,
         }
     }
 }
 
-async fn owner_of(nodes: &Nodes, id: &AssetId) -> Result<AccountId, CliError> {
-    Ok(nodes.ask(async |node: &Client| node.asset(id).await).await?.owner)
+/// Does it.
+pub async fn run(command: AssetCommand, context: &Context) -> Result<(), CliError> {
+    let (place, instruction, submit) = match command {
+        AssetCommand::List => return list(context).await,
+        AssetCommand::Get { id } => return get(&id, context).await,
+        AssetCommand::Register { id, scale, supply_cap, mintable, submit } => {
+            let (place, mintability) = (Place::Domain(id.domain()), mintable.into());
+            (place, Instruction::RegisterAsset { id, scale, supply_cap, mintability }, submit)
+        }
+        AssetCommand::Mint { to, amount, asset, submit } => {
+            (Place::Asset(asset.clone()), Instruction::Mint { asset, to, amount }, submit)
+        }
+        AssetCommand::Burn { amount, asset, submit } => {
+            (Place::Asset(asset.clone()), Instruction::Burn { asset, amount }, submit)
+        }
+        AssetCommand::SetLimit { asset, tier, per_day, submit } => {
+            (Place::Asset(asset.clone()), Instruction::SetLimit { tier, asset, per_day }, submit)
+        }
+    };
+    submit::act(context, place, instruction, &submit).await
 }
 
-async fn send(
-    context: &Context,
-    nodes: &Nodes,
-    owner: Option<AccountId>,
-    instruction: Instruction,
-    args: &SubmitArgs,
-) -> Result<(), CliError> {
-    let status = nodes.ask(Client::node_status).await?;
-    let authority = context.authority(None, &status, owner.as_ref())?;
-    submit::send(context, nodes, &status, authority, instruction, args).await
+async fn list(context: &Context) -> Result<(), CliError> {
+    let assets = context.nodes()?.ask(Client::assets).await?;
+    context.output.show(&assets, || {
+        let row = |asset: &Asset| {
+            let (id, scale) = (asset.id.to_string(), asset.scale.to_string());
+            let mintable = word(asset.mintability).to_owned();
+            let (supply, owner) = (asset.supply.to_string(), asset.owner.to_string());
+            [id, scale, supply, cap(asset), mintable, owner]
+        };
+        let headings = ["ASSET", ">SCALE", ">SUPPLY", ">CAP", "MINTABLE", "OWNER"];
+        table(headings, assets.iter().map(row).collect())
+    })
+}
+
+async fn get(id: &AssetId, context: &Context) -> Result<(), CliError> {
+    let asset = context.nodes()?.ask(async |node: &Client| node.asset(id).await).await?;
+    context.output.show(&asset, || describe(&asset))
 }
 
 fn cap(asset: &Asset) -> String {
     asset.supply_cap.map_or("-".into(), |cap| cap.to_string())
 }
 
-fn list(assets: &[Asset]) -> String {
-    let row = |asset: &Asset| {
-        let (id, scale) = (asset.id.to_string(), asset.scale.to_string());
-        [id, scale, asset.supply.to_string(), cap(asset), asset.owner.to_string()]
-    };
-    let headings = ["ASSET", ">SCALE", ">SUPPLY", ">CAP", "OWNER"];
-    table(headings, assets.iter().map(row).collect())
+fn word(mintability: Mintability) -> &'static str {
+    match mintability {
+        Mintability::Always => "always",
+        Mintability::Once => "once",
+        Mintability::Never => "never",
+    }
 }
 
 fn describe(asset: &Asset) -> String {
-    fields(&[
+    let text = fields(&[
         ("asset", asset.id.to_string()),
         ("scale", asset.scale.to_string()),
         ("supply", asset.supply.to_string()),
         ("supply cap", cap(asset)),
+        ("mintable", word(asset.mintability).into()),
         ("owner", asset.owner.to_string()),
-    ])
+    ]);
+    if asset.limits.is_empty() {
+        return text;
+    }
+    let row = |limit: &Limit| [limit.tier.to_string(), limit.per_day.to_string()];
+    format!(
+        "{text}\n\n{}",
+        table(["TIER", ">A DAY AT MOST"], asset.limits.iter().map(row).collect())
+    )
 }

@@ -103,6 +103,16 @@ impl Context {
         Ok(account)
     }
 
+    /// Whether an account to act as was named.
+    pub fn names_account(&self) -> bool {
+        self.account.is_some()
+    }
+
+    /// Whether key files to sign with were named.
+    pub fn names_keys(&self) -> bool {
+        !self.key_files.is_empty()
+    }
+
     /// The account to ask about: the one named or configured.
     pub fn subject(&self, named: Option<AccountId>) -> Result<AccountId, CliError> {
         named.or_else(|| self.account.clone()).ok_or_else(|| {
@@ -119,6 +129,11 @@ impl Context {
                     .help("give --key-file or TONLE_KEY_FILE; `tonle keys new` makes one")),
             };
         }
+        self.key_file_keys()
+    }
+
+    /// The keys in the key files that were named.
+    pub fn key_file_keys(&self) -> Result<Vec<KeyPair>, CliError> {
         self.key_files.iter().map(|path| self.open_key(path)).collect()
     }
 

@@ -4,11 +4,12 @@ use clap::Subcommand;
 use tonle_client::Client;
 use tonle_client::api::Domain;
 use tonle_model::id::DomainId;
-use tonle_model::transaction::Instruction;
+use tonle_model::instruction::Instruction;
 
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{fields, table};
+use crate::place::Place;
 use crate::submit::{self, SubmitArgs};
 
 const EXAMPLES: &str = "\
@@ -57,11 +58,8 @@ pub async fn run(command: DomainCommand, context: &Context) -> Result<(), CliErr
             })
         }
         DomainCommand::Register { id, submit } => {
-            let status = nodes.ask(Client::node_status).await?;
-            let operator = nodes.ask(Client::parameters).await?.operator;
-            let authority = context.authority(None, &status, Some(&operator))?;
             let instruction = Instruction::RegisterDomain { id };
-            submit::send(context, &nodes, &status, authority, instruction, &submit).await
+            submit::act(context, Place::Operator, instruction, &submit).await
         }
     }
 }

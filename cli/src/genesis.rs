@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use tonle_model::genesis::Genesis;
 use tonle_model::hash::ChainHash;
-use tonle_model::transaction::Instruction;
+use tonle_model::instruction::Instruction;
 
 use crate::context::Context;
 use crate::error::CliError;

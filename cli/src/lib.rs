@@ -16,19 +16,32 @@ pub mod config;
 pub mod context;
 pub mod domain;
 pub mod error;
+pub mod file;
 pub mod genesis;
+pub mod hold;
+pub mod invoice;
 pub mod keys;
 pub mod localnet;
+pub mod made;
 pub mod nodes;
 pub mod output;
+pub mod parameter;
 pub mod passphrase;
+pub mod permission;
+pub mod place;
+pub mod proof;
+pub mod proposal;
+pub mod query;
 pub mod remedy;
+pub mod role;
+pub mod span;
 pub mod status;
 pub mod submit;
 pub mod time;
 pub mod transfer;
 pub mod tx;
 pub mod validator;
+pub mod words;
 
 use config::GlobalArgs;
 use context::Context;
@@ -62,24 +75,47 @@ enum Command {
     Localnet(localnet::LocalnetCommand),
     /// Pay someone
     Transfer(transfer::TransferArgs),
-    /// Accounts, their balances and their history
+    /// Money set aside, to be settled or given back
+    #[command(subcommand)]
+    Hold(hold::HoldCommand),
+    /// Single-use payments
+    #[command(subcommand)]
+    Invoice(invoice::InvoiceCommand),
+    /// Accounts, who acts for them, what they have and what they did
     #[command(subcommand)]
     Account(account::AccountCommand),
+    /// Actions of an account that its signatories approve on the chain
+    #[command(subcommand)]
+    Proposal(proposal::ProposalCommand),
+    /// Roles: named sets of rights
+    #[command(subcommand)]
+    Role(role::RoleCommand),
+    /// Rights given to accounts
+    #[command(subcommand)]
+    Permission(permission::PermissionCommand),
     /// Assets: currencies and their supply
     #[command(subcommand)]
     Asset(asset::AssetCommand),
     /// Domains: banks and the central bank
     #[command(subcommand)]
     Domain(domain::DomainCommand),
+    /// Parameters of the network
+    #[command(subcommand)]
+    Parameter(parameter::ParameterCommand),
     /// Validators of the network
     #[command(subcommand)]
     Validator(validator::ValidatorCommand),
-    /// Transactions
+    /// Transactions, and files in which several people sign one
     #[command(subcommand)]
     Tx(tx::TxCommand),
     /// Blocks
     #[command(subcommand)]
     Block(block::BlockCommand),
+    /// Proofs of payments and balances, and checking them without a node
+    #[command(subcommand)]
+    Proof(proof::ProofCommand),
+    /// A signed question, for what the network does not show to everyone
+    Query(query::QueryArgs),
     /// What a node says of itself
     Status,
     /// Key files
@@ -125,12 +161,20 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Localnet(command) => localnet::run(command, &context).await,
         Command::Transfer(args) => transfer::run(args, &context).await,
+        Command::Hold(command) => hold::run(command, &context).await,
+        Command::Invoice(command) => invoice::run(command, &context).await,
         Command::Account(command) => account::run(command, &context).await,
+        Command::Proposal(command) => proposal::run(command, &context).await,
+        Command::Role(command) => role::run(command, &context).await,
+        Command::Permission(command) => permission::run(command, &context).await,
         Command::Asset(command) => asset::run(command, &context).await,
         Command::Domain(command) => domain::run(command, &context).await,
+        Command::Parameter(command) => parameter::run(command, &context).await,
         Command::Validator(command) => validator::run(command, &context).await,
         Command::Tx(command) => tx::run(command, &context).await,
         Command::Block(command) => block::run(command, &context).await,
+        Command::Proof(command) => proof::run(command, &context).await,
+        Command::Query(args) => query::run(args, &context).await,
         Command::Status => status::run(&context).await,
         Command::Keys(command) => keys::run(command, &context),
         Command::Genesis(command) => genesis::run(command, &context),

@@ -139,9 +139,15 @@ pub fn fields(rows: &[(&str, String)]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What a node sends must not drive the terminal.
+/// What a node or a file says must not drive the terminal, nor turn the order of its letters
+/// around: what is signed is read first.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let safe = |c: char| match c.is_control() || turns(c) {
+        true => char::REPLACEMENT_CHARACTER,
+        false => c,
+    };
+    text.chars().map(safe).collect()
 }
 
 /// A hash or key short enough for a table.
@@ -175,5 +181,6 @@ mod tests {
         let text = table(["MEMO"], vec![["\u{1b}[31mred".into()]]);
         assert!(!text.contains('\u{1b}'), "{text:?}");
         assert!(!fields(&[("memo", "\u{1b}[2J".into())]).contains('\u{1b}'));
+        assert!(!fields(&[("memo", "\u{202e}005".into())]).contains('\u{202e}'));
     }
 }

@@ -7,7 +7,9 @@ pub fn of(code: &str) -> Option<&'static str> {
         "unknown_asset" => "`tonle asset list` shows what there is",
         "unknown_domain" => "`tonle domain list` shows the domains",
         "already_exists" => "choose another name; ids are never used twice",
-        "permission_denied" => "act as the owner with --account, or ask the owner",
+        "permission_denied" => {
+            "act with --account as the owner, or as who was given the right: `tonle permission`"
+        }
         "insufficient_balance" => "`tonle account balance` shows what there is; pay less",
         "zero_amount" => "give an amount of more than zero",
         "too_many_decimals" => "write no more decimals than the asset has: `tonle asset get`",
@@ -17,6 +19,47 @@ pub fn of(code: &str) -> Option<&'static str> {
         "invalid_quorum" => "name each key once, and a quorum that their weights can meet",
         "invalid_scale" => "an asset has at most 18 decimals",
         "same_account" => "payer and payee must differ",
+        "account_frozen" => "`tonle account get` shows why; ask the account's bank",
+        "limit_exceeded" => {
+            "`tonle account balance` shows what was sent today; wait for tomorrow, or ask the \
+             bank for a higher tier"
+        }
+        "invoice_paid" => "nothing more is due: `tonle invoice get` shows who paid",
+        "invoice_reserved" => "a hold is about to pay it: `tonle invoice get` shows which",
+        "invoice_expired" => "ask the payee for a new one",
+        "invalid_expiry" => {
+            "give one that is ahead: an invoice at most a day, a hold a year, or 10 minutes with \
+             an invoice, a proposal 30 days"
+        }
+        "unknown_hold" => "`tonle hold list` shows the open holds; this one may be settled",
+        "hold_expired" => "it only goes back now: `tonle hold release`",
+        "hold_not_expired" => "wait until it expires, or ask the payee to release it",
+        "hold_exceeded" => "`tonle hold get` shows how much is held; settle at most that",
+        "invalid_hold" => "leave out the arbiter with a hash lock, and the invoice without one",
+        "wrong_preimage" => "show the 32 bytes whose SHA-256 `tonle hold get` shows as hash lock",
+        "partial_settle" => "leave out --amount: a hash-locked hold settles in full",
+        "account_not_empty" => {
+            "pay out its balances and wait for its holds; what owns a domain or an asset cannot \
+             be closed"
+        }
+        "unknown_signatory" => "`tonle account get` shows the account's keys",
+        "too_many" => "remove what is no longer needed first",
+        "not_mintable" => "its issuer has ruled it out for good: `tonle asset get`",
+        "unknown_role" => "`tonle role list` shows the roles",
+        "not_granted" => "`tonle account get` shows what the account was given",
+        "unknown_metadata" => "`tonle account get` shows what is noted",
+        "metadata_changed" => "read it again with `tonle account get`, and decide again",
+        "invalid_proposal" => "give at least one instruction, none of them about proposals",
+        "unknown_proposal" => {
+            "`tonle proposal list` shows the open ones; this one may have run or been withdrawn"
+        }
+        "proposal_expired" => "propose it again: `tonle proposal new`",
+        "nothing_to_approve" => {
+            "sign with --key-file for a key of the proposal's account that has not approved yet"
+        }
+        "out_of_range" => {
+            "stay within the range that is named; `tonle parameter list` shows what holds now"
+        }
         "internal" => "nothing was changed; please report this with the transaction's hash",
         "duplicate" => "it was sent before: `tonle tx get` shows what became of it",
         "expired" => "sign it again; if that repeats, check this machine's clock",
@@ -24,8 +67,8 @@ pub fn of(code: &str) -> Option<&'static str> {
         "window_too_long" => "give a shorter --ttl",
         "unknown_authority" => "check --account; `tonle account list` shows who is there",
         "quorum_not_met" => {
-            "sign with a key of the account: --key-file; `tonle account get` \
-             shows its keys"
+            "sign with more keys of the account, which `tonle account get` shows: --key-file \
+             takes several, and `tonle tx sign` lets others sign"
         }
         "not_found" => "check the spelling, or ask another node with --url",
         "reads_not_public" => "this network answers only signed queries",

@@ -9,13 +9,16 @@ use tonle_client::{Client, ClientError};
 use tonle_model::bounded::Bounded;
 use tonle_model::hash::TransactionHash;
 use tonle_model::id::AccountId;
+use tonle_model::instruction::Instruction;
 use tonle_model::limits;
 use tonle_model::string::Text;
-use tonle_model::transaction::{Instruction, Payload, SignedTransaction, Step, Transaction};
+use tonle_model::transaction::{Payload, SignedTransaction, Step, Transaction};
 
 use crate::context::Context;
 use crate::error::CliError;
+use crate::made::Made;
 use crate::nodes::{Nodes, is_about_the_node};
+use crate::place::Place;
 use crate::time;
 
 /// Between two questions that were answered at once.
@@ -40,8 +43,27 @@ pub struct SubmitArgs {
 struct Shown<'a> {
     #[serde(flatten)]
     reply: &'a SubmitReply,
+    #[serde(flatten)]
+    made: &'a Made,
     #[serde(skip_serializing_if = "Option::is_none")]
     elapsed_ms: Option<u128>,
+}
+
+/// Does one thing as the account that was named; on a demo network, as the one whose place it is.
+pub async fn act(
+    context: &Context,
+    place: Place,
+    instruction: Instruction,
+    args: &SubmitArgs,
+) -> Result<(), CliError> {
+    let nodes = context.nodes()?;
+    let status = nodes.ask(Client::node_status).await?;
+    let natural = match status.demo && !context.names_account() {
+        true => place.account(&nodes).await?,
+        false => None,
+    };
+    let authority = context.authority(None, &status, natural.as_ref())?;
+    send(context, &nodes, &status, authority, instruction, args).await
 }
 
 /// Signs one instruction as `authority`, sends it and tells what became of it.
@@ -84,7 +106,8 @@ pub async fn deliver(
         let deadline = started + wait;
         reply.status = wait_final(nodes, &reply.hash, Some(transaction), deadline).await?;
     }
-    show(context, &reply, Some(started.elapsed()))
+    let made = Made::by(&transaction.payload);
+    show_made(context, &reply, &made, Some(started.elapsed()))
 }
 
 /// A number that tells apart transactions that are otherwise the same.
@@ -93,13 +116,23 @@ pub fn nonce() -> Result<u64, CliError> {
 }
 
 /// Prints where a transaction stands; one that changed nothing is an error after that.
-pub fn show(
+pub fn show(context: &Context, reply: &SubmitReply) -> Result<(), CliError> {
+    show_made(context, reply, &Made::default(), None)
+}
+
+fn show_made(
     context: &Context,
     reply: &SubmitReply,
+    made: &Made,
     elapsed: Option<Duration>,
 ) -> Result<(), CliError> {
-    let shown = Shown { reply, elapsed_ms: elapsed.map(|elapsed| elapsed.as_millis()) };
-    context.output.show(&shown, || describe(reply, elapsed))?;
+    let nothing = Made::default();
+    let made = match &reply.status {
+        TransactionStatus::Queued | TransactionStatus::Committed { .. } => made,
+        TransactionStatus::Rejected { .. } | TransactionStatus::Expired => &nothing,
+    };
+    let shown = Shown { reply, made, elapsed_ms: elapsed.map(|elapsed| elapsed.as_millis()) };
+    context.output.show(&shown, || describe(reply, elapsed) + &made.describe())?;
     match &reply.status {
         TransactionStatus::Rejected { code, detail, height, step, .. } => {
             let detail = format!("{detail} (step {step}, height {height})");

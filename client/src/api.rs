@@ -14,14 +14,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use tonle_model::amount::Decimal;
 use tonle_model::block::{BlockResult, Header};
 use tonle_model::hash::{BlockHash, ChainHash, Digest256, TransactionHash};
-use tonle_model::id::{AccountId, AssetId, DomainId, Name};
+use tonle_model::id::{AccountId, AssetId, Name};
 use tonle_model::key::PublicKey;
 use tonle_model::number::{Height, ValidatorIndex, View};
 use tonle_model::receipt::{Outcome, Receipt, RejectionCode};
-use tonle_model::transaction::{Signatory, Transaction};
+use tonle_model::transaction::Transaction;
 use tonle_model::vote::Certificate;
 
+mod ledger;
+
+pub use ledger::{
+    Account, AccountStatus, Asset, Balance, Domain, Hold, InvoicePayment, InvoiceStatus, Limit,
+    PastBalance, Proposal, Role, Supply,
+};
 pub use tonle_model::genesis::{Parameters, PublicReads};
+pub use tonle_model::query::{Direction, Query, QueryPayload, SignedQuery};
 
 /// Media type of SCALE bodies.
 pub const SCALE: &str = "application/x-parity-scale";
@@ -178,38 +185,6 @@ pub struct Page<T> {
     pub next: Option<String>,
 }
 
-/// An account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
-    /// Its name.
-    pub id: AccountId,
-    /// Weight that must sign for it.
-    pub quorum: u16,
-    /// Whose signatures act for it.
-    pub signatories: Vec<Signatory>,
-}
-
-/// What an account has of one asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Balance {
-    /// Of what.
-    pub asset: AssetId,
-    /// What can be spent.
-    pub available: Decimal,
-    /// What is held for payments under way.
-    pub held: Decimal,
-}
-
-/// Which way money went, seen from the account asked about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// To the account.
-    In,
-    /// From the account.
-    Out,
-}
-
 /// One movement on an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEntry {
@@ -261,31 +236,6 @@ pub struct HistoryQuery {
     /// Where the page before ended: its `next`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-}
-
-/// An asset.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asset {
-    /// Its name.
-    pub id: AssetId,
-    /// Decimals of its minor unit.
-    pub scale: u8,
-    /// How much there is.
-    pub supply: Decimal,
-    /// The most there may ever be.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub supply_cap: Option<Decimal>,
-    /// Who may make and unmake it.
-    pub owner: AccountId,
-}
-
-/// A domain.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Domain {
-    /// Its name.
-    pub id: DomainId,
-    /// Who may register accounts and assets in it.
-    pub owner: AccountId,
 }
 
 /// A validator of the next height.

@@ -10,16 +10,19 @@ use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use tonle_model::amount::Decimal;
 use tonle_model::decode;
-use tonle_model::hash::{BlockHash, TransactionHash};
-use tonle_model::id::{AccountId, AssetId};
+use tonle_model::hash::{BlockHash, HoldId, ProposalId, TransactionHash};
+use tonle_model::id::{AccountId, AssetId, Name};
 use tonle_model::number::Height;
+use tonle_model::proof::Proof;
 use tonle_model::transaction::{Payload, Transaction};
 
 use crate::api::{
     Account, Asset, Balance, Block, BlockBrief, BlockReceipts, BlocksQuery, Domain, EncodeReply,
-    HistoryEntry, HistoryQuery, JSON, NodeStatus, Page, Parameters, Problem, SCALE, StatusQuery,
-    SubmitCode, SubmitItem, SubmitReply, TransactionStatus, Validator, Wait,
+    HistoryEntry, HistoryQuery, Hold, InvoicePayment, JSON, NodeStatus, Page, Parameters,
+    PastBalance, Problem, Proposal, Role, SCALE, SignedQuery, StatusQuery, SubmitCode, SubmitItem,
+    SubmitReply, Supply, TransactionStatus, Validator, Wait,
 };
 use crate::error::ClientError;
 
@@ -156,6 +159,46 @@ impl Client {
         self.list(&["v1", "accounts", id.as_str(), "balances"]).await
     }
 
+    /// What an account owned of an asset at a time of the past, in milliseconds since 1970.
+    pub async fn balance_at(
+        &self,
+        id: &AccountId,
+        asset: &AssetId,
+        time_ms: u64,
+    ) -> Result<PastBalance, ClientError> {
+        let (id, asset, time) = (id.as_str(), asset.as_str(), time_ms.to_string());
+        self.json(self.get(&["v1", "accounts", id, "balances", asset, "at", &time])).await
+    }
+
+    /// The open holds that concern an account.
+    pub async fn holds_of(&self, id: &AccountId) -> Result<Vec<Hold>, ClientError> {
+        self.list(&["v1", "accounts", id.as_str(), "holds"]).await
+    }
+
+    /// One open hold.
+    pub async fn hold(&self, id: &HoldId) -> Result<Hold, ClientError> {
+        self.json(self.get(&["v1", "holds", &id.to_string()])).await
+    }
+
+    /// The payments of an invoice of a payee that the ledger still remembers.
+    pub async fn invoices(
+        &self,
+        payee: &AccountId,
+        id: &str,
+    ) -> Result<Vec<InvoicePayment>, ClientError> {
+        self.list(&["v1", "invoices", payee.as_str(), id]).await
+    }
+
+    /// What waits for the approval of an account's signatories.
+    pub async fn proposals_of(&self, id: &AccountId) -> Result<Vec<Proposal>, ClientError> {
+        self.list(&["v1", "accounts", id.as_str(), "proposals"]).await
+    }
+
+    /// One open proposal.
+    pub async fn proposal(&self, id: &ProposalId) -> Result<Proposal, ClientError> {
+        self.json(self.get(&["v1", "proposals", &id.to_string()])).await
+    }
+
     /// A page of an account's movements, newest first.
     pub async fn history(
         &self,
@@ -175,9 +218,32 @@ impl Client {
         self.json(self.get(&["v1", "assets", id.as_str()])).await
     }
 
+    /// How much there is of an asset.
+    pub async fn supply(&self, id: &AssetId) -> Result<Supply, ClientError> {
+        self.json(self.get(&["v1", "assets", id.as_str(), "supply"])).await
+    }
+
+    /// All roles.
+    pub async fn roles(&self) -> Result<Vec<Role>, ClientError> {
+        self.list(&["v1", "roles"]).await
+    }
+
+    /// One role.
+    pub async fn role(&self, id: &Name) -> Result<Role, ClientError> {
+        self.json(self.get(&["v1", "roles", id.as_str()])).await
+    }
+
     /// All domains.
     pub async fn domains(&self) -> Result<Vec<Domain>, ClientError> {
         self.list(&["v1", "domains"]).await
+    }
+
+    /// Asks as an account, where unsigned reads are not shown. The answer is the JSON of the GET
+    /// that asks the same, which the types of [`crate::api`] read.
+    pub async fn query(&self, query: &SignedQuery) -> Result<serde_json::Value, ClientError> {
+        let body = self.to_json(query)?;
+        let request = self.http.post(self.address(&["v1", "query"])).timeout(ANSWER_TIMEOUT);
+        self.json(request.header(CONTENT_TYPE, JSON).body(body)).await
     }
 
     /// The network's parameters.
@@ -206,6 +272,45 @@ impl Client {
     /// One block.
     pub async fn block(&self, id: BlockId) -> Result<Block, ClientError> {
         self.json(self.get(&["v1", "blocks", &id.to_string()])).await
+    }
+
+    /// Proves that a transaction was applied; with `payload`, the file tells what it does.
+    pub async fn proof_transaction(
+        &self,
+        hash: &TransactionHash,
+        payload: bool,
+    ) -> Result<Proof, ClientError> {
+        let request = self.get(&["v1", "proofs", "transactions", &hash.to_string()]);
+        self.json(request.query(&[("payload", payload)])).await
+    }
+
+    /// Proves what an account has of an asset, or that it never had any.
+    pub async fn proof_balance(
+        &self,
+        account: &AccountId,
+        asset: &AssetId,
+    ) -> Result<Proof, ClientError> {
+        self.json(self.get(&["v1", "proofs", "balances", account.as_str(), asset.as_str()])).await
+    }
+
+    /// Proves who acts for an account, or that there is none.
+    pub async fn proof_account(&self, id: &AccountId) -> Result<Proof, ClientError> {
+        self.json(self.get(&["v1", "proofs", "accounts", id.as_str()])).await
+    }
+
+    /// Proves that an invoice was paid or is reserved, or that it is neither yet.
+    pub async fn proof_invoice(
+        &self,
+        payee: &AccountId,
+        id: &str,
+        asset: &AssetId,
+        amount: Decimal,
+        expires_ms: u64,
+    ) -> Result<Proof, ClientError> {
+        let request = self.get(&["v1", "proofs", "invoices", payee.as_str(), id]);
+        let request = request.query(&[("asset", asset.as_str())]);
+        let request = request.query(&[("amount", amount.to_string())]);
+        self.json(request.query(&[("expires_ms", expires_ms)])).await
     }
 
     /// The node about itself.

@@ -82,11 +82,14 @@ impl<T: Decode, const MAX: usize> Decode for Bounded<T, MAX> {
         if length > MAX {
             return Err("list is longer than its bound".into());
         }
+        // Lists may hold lists, so that depth is bounded too.
+        input.descend_ref()?;
         // No capacity up front: a length within bounds is still only a claim.
         let mut items = Vec::new();
         for _ in 0..length {
             items.push(T::decode(input)?);
         }
+        input.ascend_ref();
         Ok(Self(items))
     }
 }

@@ -36,8 +36,12 @@ pub struct Parameters {
     pub max_ttl_ms: u32,
     /// What unsigned reads may see.
     pub public_reads: PublicReads,
-    /// The account that may register domains.
+    /// The account that owns the network: it holds every right that is about no domain, asset or
+    /// account.
     pub operator: AccountId,
+    /// Minutes that local time is ahead of UTC, -720 to 840: when the day of daily limits begins.
+    #[serde(default)]
+    pub utc_offset_min: i16,
 }
 
 /// Why a genesis is refused.
@@ -47,12 +51,12 @@ pub enum GenesisError {
     #[error("the genesis is not valid: {0}")]
     Json(#[from] serde_json::Error),
     /// A parameter outside its range.
-    #[error("genesis parameter {name} is {value}, which is outside {range}")]
+    #[error("parameter {name} is {value}, which is outside {range}")]
     Range {
         /// Which.
         name: &'static str,
         /// What it is.
-        value: u64,
+        value: i64,
         /// What it may be.
         range: &'static str,
     },
@@ -61,19 +65,20 @@ pub enum GenesisError {
     Validators(#[from] ValidatorSetError),
 }
 
-const TTL_MS_MAX: u32 = limits::TTL_MS_MAX as u32;
+const TTL_MS_MAX: i64 = limits::TTL_MS_MAX as i64;
 
 impl Parameters {
     /// Checks every range.
     pub fn check(&self) -> Result<(), GenesisError> {
-        let check = |name, value: u32, allowed: std::ops::RangeInclusive<u32>, range| match allowed
+        let check = |name, value: i64, allowed: std::ops::RangeInclusive<i64>, range| match allowed
             .contains(&value)
         {
             true => Ok(()),
-            false => Err(GenesisError::Range { name, value: value.into(), range }),
+            false => Err(GenesisError::Range { name, value, range }),
         };
-        check("delta_ms", self.delta_ms, 10..=60_000, "10 to 60000")?;
-        check("max_ttl_ms", self.max_ttl_ms, 1_000..=TTL_MS_MAX, "1000 to 600000")
+        check("delta_ms", self.delta_ms.into(), 10..=60_000, "10 to 60000")?;
+        check("max_ttl_ms", self.max_ttl_ms.into(), 1_000..=TTL_MS_MAX, "1000 to 600000")?;
+        check("utc_offset_min", self.utc_offset_min.into(), -720..=840, "-720 to 840")
     }
 }
 

@@ -9,6 +9,8 @@ use blake2::{Blake2b, Digest};
 use parity_scale_codec::{Decode, Encode, MaxEncodedLen};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::tags;
+
 /// Why a text is not a hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a hash is 64 lower-case hex digits")]
@@ -134,6 +136,29 @@ hash_type! {
     BlockHash;
     /// The outcome of executing a block: state, receipts and next validators.
     ResultHash;
+    /// Names a hold: the hash of what made it, a transaction or a proposal, and of its place there.
+    HoldId;
+    /// Names a proposal: the hash of the transaction that made it and of the step.
+    ProposalId;
+}
+
+impl HoldId {
+    /// The hold that the instruction at a place of a transaction, or of a proposal, makes.
+    pub fn of(origin: &Digest256, place: u16) -> Self {
+        Self(TaggedHasher::new(tags::HOLD).part(origin).part(place.encode()).finish())
+    }
+}
+
+impl ProposalId {
+    /// The proposal that a step of a transaction makes.
+    pub fn of(transaction: &TransactionHash, step: u16) -> Self {
+        Self(
+            TaggedHasher::new(tags::ACCOUNT_PROPOSAL)
+                .part(transaction)
+                .part(step.encode())
+                .finish(),
+        )
+    }
 }
 
 #[cfg(test)]

@@ -118,6 +118,13 @@ id_type!(
     AssetId, |text| is_pair(text, '#'), IdError::Asset
 );
 
+impl Name {
+    /// The tier of an account that was given none.
+    pub fn basic_tier() -> Self {
+        Self("basic".into())
+    }
+}
+
 impl AccountId {
     /// The bank the account is at.
     pub fn domain(&self) -> DomainId {

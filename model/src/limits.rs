@@ -34,3 +34,33 @@ pub const TTL_MS_MAX: u64 = 600_000;
 pub const GENESIS_STEPS_MAX: usize = 1_000_000;
 /// Most signatories of one account.
 pub const SIGNATORIES_MAX: usize = 32;
+/// Longest reason for a freeze or a recall, in bytes of UTF-8.
+pub const REASON_BYTES_MAX: usize = 256;
+/// Longest id of an invoice, in bytes of UTF-8.
+pub const INVOICE_ID_BYTES_MAX: usize = 64;
+/// How far ahead an invoice may expire, in milliseconds: a day.
+pub const INVOICE_AHEAD_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+/// Longest that a hold may reserve an invoice, in milliseconds.
+pub const INVOICE_HOLD_MS_MAX: u64 = 600_000;
+/// Longest life of a hold, in milliseconds: a year.
+pub const HOLD_MS_MAX: u64 = 365 * 24 * 60 * 60 * 1_000;
+/// Longest life of a proposal, in milliseconds: 30 days.
+pub const PROPOSAL_MS_MAX: u64 = 30 * 24 * 60 * 60 * 1_000;
+/// Most instructions of one proposal.
+pub const PROPOSAL_INSTRUCTIONS_MAX: usize = 64;
+/// Most open proposals of one account.
+pub const PROPOSALS_PER_ACCOUNT_MAX: usize = 32;
+/// Most permissions of one role, and most that one account is given directly.
+pub const PERMISSIONS_MAX: usize = 64;
+/// Most roles of one account.
+pub const ROLES_PER_ACCOUNT_MAX: usize = 16;
+/// Most tiers that an asset limits.
+pub const TIERS_MAX: usize = 16;
+/// Longest note of an account's metadata, in bytes of UTF-8.
+pub const METADATA_BYTES_MAX: usize = 256;
+/// Most notes of one account.
+pub const METADATA_ENTRIES_MAX: usize = 32;
+/// Most assets of an account that is closed.
+pub const CLOSED_ASSETS_MAX: usize = 256;
+/// Most expired entries that one block forgets.
+pub const FORGOTTEN_PER_BLOCK_MAX: usize = 1_024;

@@ -1,8 +1,8 @@
 //! Binary Merkle trees: batches over their transactions, blocks over their receipts.
 //!
 //! Leaves are hashed by their owners under their own tags, interior nodes under [`tags::NODE`]; an
-//! odd node is promoted to the level above unchanged. The number of leaves is always part of what
-//! commits to a root, so promotion is unambiguous.
+//! odd node is promoted to the level above unchanged. A batch commits to the number of its leaves;
+//! where nothing does, a path shows that a leaf is in the tree but not where ([`crate::proof`]).
 
 use crate::hash::{Digest256, TaggedHasher};
 use crate::tags;

@@ -71,6 +71,58 @@ codes! {
         InvalidScale = 12, "invalid_scale";
         /// Payer and payee are the same.
         SameAccount = 13, "same_account";
+        /// The account may not send, or not receive.
+        AccountFrozen = 14, "account_frozen";
+        /// The payer would send more than its tier may in a day.
+        LimitExceeded = 15, "limit_exceeded";
+        /// The invoice was paid before.
+        InvoicePaid = 16, "invoice_paid";
+        /// A hold reserves the invoice.
+        InvoiceReserved = 17, "invoice_reserved";
+        /// The invoice is past its expiry.
+        InvoiceExpired = 18, "invoice_expired";
+        /// An expiry in the past, or too far ahead.
+        InvalidExpiry = 19, "invalid_expiry";
+        /// There is no such hold, or it was settled or released.
+        UnknownHold = 20, "unknown_hold";
+        /// The hold is past its expiry: it can only be released.
+        HoldExpired = 21, "hold_expired";
+        /// The payer can take the hold back only after its expiry.
+        HoldNotExpired = 22, "hold_not_expired";
+        /// More than is held.
+        HoldExceeded = 23, "hold_exceeded";
+        /// A hash lock with an arbiter, or an invoice without a hash lock.
+        InvalidHold = 24, "invalid_hold";
+        /// No preimage, one that does not open the lock, or one where there is no lock.
+        WrongPreimage = 25, "wrong_preimage";
+        /// A hash-locked hold settles in full.
+        PartialSettle = 26, "partial_settle";
+        /// The account has money, incoming holds, or owns something.
+        AccountNotEmpty = 27, "account_not_empty";
+        /// The key is not among the account's signatories.
+        UnknownSignatory = 28, "unknown_signatory";
+        /// A list has no room for more.
+        TooMany = 29, "too_many";
+        /// The asset can be minted no more.
+        NotMintable = 30, "not_mintable";
+        /// There is no such role.
+        UnknownRole = 31, "unknown_role";
+        /// The account does not have the role or permission to revoke.
+        NotGranted = 32, "not_granted";
+        /// Nothing is noted under that name.
+        UnknownMetadata = 33, "unknown_metadata";
+        /// Something else is noted than was expected.
+        MetadataChanged = 34, "metadata_changed";
+        /// No instructions, or proposals among them.
+        InvalidProposal = 35, "invalid_proposal";
+        /// There is no such proposal, or it was run, withdrawn or forgotten.
+        UnknownProposal = 36, "unknown_proposal";
+        /// The proposal is past its expiry.
+        ProposalExpired = 37, "proposal_expired";
+        /// No signatory of the account that has not approved yet signed the transaction.
+        NothingToApprove = 38, "nothing_to_approve";
+        /// The parameter may not be that.
+        OutOfRange = 39, "out_of_range";
         /// Execution itself failed; nothing was changed.
         Internal = 255, "internal";
     }

@@ -6,6 +6,12 @@ pub const CHAIN: &str = "tonle.chain.v1";
 pub const TRANSACTION: &str = "tonle.transaction.v1";
 /// Over an authority and a reference: what may be used once within its window.
 pub const REFERENCE: &str = "tonle.reference.v1";
+/// Over a transaction or proposal and a place in it: names a hold.
+pub const HOLD: &str = "tonle.hold.v1";
+/// Over chain and number: what stands for the transaction of a step of the genesis.
+pub const GENESIS_STEP: &str = "tonle.genesis.step.v1";
+/// Over a transaction and a step: names what an account's signatories may approve.
+pub const ACCOUNT_PROPOSAL: &str = "tonle.account.proposal.v1";
 /// Over the complete signed bytes of one transaction, as a leaf of its batch.
 pub const BATCH_LEAF: &str = "tonle.batch.leaf.v1";
 /// Over author, number, count and Merkle root of a batch.
@@ -32,5 +38,7 @@ pub const NODE: &str = "tonle.node.v1";
 pub const EMPTY: &str = "tonle.empty.v1";
 /// Over all keys, messages and signatures of a batch check: where its coefficients come from.
 pub const BATCH_CHECK: &str = "tonle.batchcheck.v1";
+/// Over a query's SCALE payload (which begins with the chain hash): what its signatures sign.
+pub const QUERY: &str = "tonle.query.v1";
 /// Over a name: the seed of a demo key, known to everyone.
 pub const DEMO_KEY: &str = "tonle.demo.key.v1";

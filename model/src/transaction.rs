@@ -4,94 +4,15 @@ use bytes::Bytes;
 use parity_scale_codec::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
-use crate::amount::Decimal;
 use crate::bounded::Bounded;
 use crate::decode::{self, DecodeError};
 use crate::hash::{ChainHash, Digest256, TaggedHasher, TransactionHash};
-use crate::id::{AccountId, AssetId, DomainId};
+use crate::id::AccountId;
+use crate::instruction::Instruction;
 use crate::key::{KeyPair, PublicKey, Signature};
 use crate::string::Text;
 use crate::verify::{Claim, Verifier};
 use crate::{limits, tags};
-
-/// A key of an account and how much it counts toward the account's quorum.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Signatory {
-    /// The key; canonical and not of small order.
-    pub public_key: PublicKey,
-    /// At least 1.
-    pub weight: u16,
-}
-
-/// The signatories of one account.
-pub type Signatories = Bounded<Signatory, { limits::SIGNATORIES_MAX }>;
-
-/// What a step does. Each is defined in ledger.md, Instructions, and executed in `wsv`.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Instruction {
-    /// Makes a domain that the authority owns.
-    #[codec(index = 0)]
-    RegisterDomain {
-        /// Its name, not yet taken.
-        id: DomainId,
-    },
-    /// Opens an account in a domain that the authority owns.
-    #[codec(index = 1)]
-    RegisterAccount {
-        /// Its name, not yet taken.
-        id: AccountId,
-        /// Whose signatures act for it.
-        signatories: Signatories,
-        /// Weight that must sign: at least 1, at most the sum of all weights.
-        quorum: u16,
-    },
-    /// Makes an asset, owned by the authority, in a domain that the authority owns.
-    #[codec(index = 2)]
-    RegisterAsset {
-        /// Its name, not yet taken.
-        id: AssetId,
-        /// Decimals of its minor unit, at most 18: riel 0, dollar 2.
-        scale: u8,
-        /// The most there may ever be.
-        supply_cap: Option<Decimal>,
-    },
-    /// Makes money. Only the asset's owner may.
-    #[codec(index = 10)]
-    Mint {
-        /// What.
-        asset: AssetId,
-        /// For whom.
-        to: AccountId,
-        /// How much, more than zero.
-        amount: Decimal,
-    },
-    /// Unmakes money out of the authority's own balance. Only the asset's owner may.
-    #[codec(index = 11)]
-    Burn {
-        /// What.
-        asset: AssetId,
-        /// How much, more than zero.
-        amount: Decimal,
-    },
-    /// Pays.
-    #[codec(index = 12)]
-    Transfer {
-        /// What.
-        asset: AssetId,
-        /// Whose; the authority's own if absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        from: Option<AccountId>,
-        /// To whom.
-        to: AccountId,
-        /// How much, more than zero.
-        amount: Decimal,
-        /// For the parties to read; it decides nothing.
-        #[serde(default)]
-        memo: Text<{ limits::MEMO_BYTES_MAX }>,
-    },
-}
 
 /// One instruction and who acts.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]

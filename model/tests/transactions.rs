@@ -6,10 +6,11 @@ use proptest::prelude::*;
 use tonle_model::batch::{Batch, BatchError};
 use tonle_model::bounded::Bounded;
 use tonle_model::hash::{ChainHash, Digest256};
+use tonle_model::instruction::Instruction;
 use tonle_model::key::{KeyPair, Signature};
 use tonle_model::limits;
 use tonle_model::transaction::{
-    FormError, Instruction, Payload, SignedTransaction, Step, Transaction, TransactionSignature,
+    FormError, Payload, SignedTransaction, Step, Transaction, TransactionSignature,
 };
 use tonle_model::verified::Verified;
 use tonle_model::verify::Verifier;
@@ -23,6 +24,7 @@ fn payload(nonce: u64) -> Payload {
         to: "dara@wing".parse().unwrap(),
         amount: "20000".parse().unwrap(),
         memo: "lunch".parse().unwrap(),
+        invoice: None,
     };
     let step = Step { authority: "sok@aclb".parse().unwrap(), instruction };
     let steps = Bounded::new(vec![step]).unwrap();
@@ -100,6 +102,7 @@ fn a_transaction_past_its_length_is_refused() {
         to: format!("{0}@{1}", "c".repeat(31), "b".repeat(32)).parse().unwrap(),
         amount: amount.parse().unwrap(),
         memo: "m".repeat(limits::MEMO_BYTES_MAX).parse().unwrap(),
+        invoice: None,
     };
     let step = Step { authority: "sok@aclb".parse().unwrap(), instruction: transfer("1") };
     let mut long = payload(1);

@@ -357,6 +357,10 @@ impl Node for Gate {
         &self.chain
     }
 
+    fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
     fn metrics(&self) -> String {
         self.metrics.render(&Sources {
             board: &self.board,

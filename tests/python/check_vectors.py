@@ -63,8 +63,21 @@ def check_hashes(v):
 def check_merkle(v):
     for case in v: same(merkle([*map(hexed, case["leaves"])]), case["root"])
 
+def check_derived(v):
+    for case in v["holds"]: same(hold_id(hexed(case["origin"]), case["place"]), case["id"])
+    for case in v["proposals"]:
+        same(proposal_id(hexed(case["transaction"]), case["step"]), case["id"])
+    for case in v["preimages"]:
+        same(raw_hex(case["preimage"]), case["scale"])
+        same(hashlib.sha256(hexed(case["preimage"])).digest(), case["sha256"])
+        same(len(hexed(case["preimage"])) == 32, case["opens"])
+
 def check_instructions(v):
     for case in v: scaled(instruction, case)
+    cases = [case["json"] for case in v]
+    same({name for case in cases for name in case}, {*instructions})
+    [all_of_them, *_] = [case["register_role"] for case in cases if "register_role" in case]
+    same({one.partition(":")[0] for one in all_of_them["permissions"]}, {*scopes})
 
 def check_transactions(v):
     for case in v:
@@ -74,6 +87,16 @@ def check_transactions(v):
         same(body, case["payload_scale"]); same(digest, case["hash"])
         same(tagged("batch.leaf.v1", hexed(case["scale"])), case["batch_leaf"])
         for one in case["json"]["signatures"]: signed(one["public_key"], digest, one["signature"])
+
+def check_queries(v):
+    for case in v:
+        scaled(signed_query, case)
+        digest = tagged("query.v1", query_payload(case["json"]["payload"]))
+        same(digest, case["hash"])
+        for one in case["json"]["signatures"]: signed(one["public_key"], digest, one["signature"])
+    cases = [case["json"]["payload"]["query"] for case in v]
+    same({name for case in cases for name in (case if isinstance(case, dict) else [case])},
+         {*queries})
 
 def check_batches(v):
     for case in v:
@@ -147,11 +170,15 @@ def check_genesis(v):
     same(tagged("chain.v1", demo), v["demo_chain"]); same(len(demo), v["demo_bytes"])
 
 def check_state(v):
-    for case in v:
-        same(b"\7" + case["account"].encode() + b"\0" + case["asset"].encode(), case["key"])
-        same(compact(int(case["available"])) + compact(int(case["held"])), case["value"])
+    same({case["kind"] for case in v["entries"]}, {*state})
+    for case in v["entries"]:
+        same(state_key(case["kind"], case["about"]), case["key"])
+        same(state[case["kind"]][1](case["json"]), case["value"])
         parts = [raw(hexed(case[part])) for part in ("key", "value", "next")]
         same(tagged("state.leaf.v1", *parts), case["leaf"])
+    following = [case["key"] for case in v["entries"]][1:] + [""]
+    same([case["next"] for case in v["entries"]], following)
+    same(tagged("state.leaf.v1", b"\0\0\0"), v["removed"]["leaf"])
 
 def main():
     for name in [name[6:] for name in globals() if name.startswith("check_")]:

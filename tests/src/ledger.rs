@@ -51,7 +51,7 @@ pub async fn supply_in_hands(client: &Client) -> u128 {
         .steps
         .iter()
         .filter_map(|step| match &step.instruction {
-            tonle_model::transaction::Instruction::RegisterAccount { id, .. } => Some(id.clone()),
+            tonle_model::instruction::Instruction::RegisterAccount { id, .. } => Some(id.clone()),
             _ => None,
         })
         .collect();

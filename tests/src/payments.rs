@@ -6,8 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tonle_model::bounded::Bounded;
 use tonle_model::hash::ChainHash;
 use tonle_model::id::AccountId;
+use tonle_model::instruction::Instruction;
 use tonle_model::key::KeyPair;
-use tonle_model::transaction::{Instruction, Payload, Step, Transaction};
+use tonle_model::transaction::{Payload, Step, Transaction};
 
 /// Demo accounts with balances in both currencies.
 pub const ACCOUNTS: [&str; 6] =
@@ -44,6 +45,7 @@ pub fn transfer(to: &str, amount: &str) -> Instruction {
         to: to.parse().expect("an account id"),
         amount: amount.parse().expect("an amount"),
         memo: "".parse().expect("a memo"),
+        invoice: None,
     }
 }
 

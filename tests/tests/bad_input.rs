@@ -6,8 +6,9 @@ use tonle_client::api::TransactionStatus;
 use tonle_client::{Client, ClientError};
 use tonle_model::bounded::Bounded;
 use tonle_model::hash::{ChainHash, TransactionHash};
+use tonle_model::instruction::Instruction;
 use tonle_model::key::KeyPair;
-use tonle_model::transaction::{Instruction, Payload, Transaction};
+use tonle_model::transaction::{Payload, Transaction};
 use tonle_tests::ledger::{assert_sound, supply_in_hands};
 use tonle_tests::localnet::Localnet;
 use tonle_tests::payments::{payload, payment, transfer};
@@ -106,15 +107,20 @@ fn execution_rejects_each_mistake_by_name_and_changes_nothing() {
         amount: "1".parse().unwrap(),
     };
     let other_asset = |id: &str| match transfer("dara@wing", "1") {
-        Instruction::Transfer { from, to, amount, memo, .. } => {
-            Instruction::Transfer { asset: id.parse().unwrap(), from, to, amount, memo }
-        }
+        Instruction::Transfer { from, to, amount, memo, .. } => Instruction::Transfer {
+            asset: id.parse().unwrap(),
+            from,
+            to,
+            amount,
+            memo,
+            invoice: None,
+        },
         other => other,
     };
     let theft = match transfer("sok@aclb", "1") {
         Instruction::Transfer { asset, to, amount, memo, .. } => {
             let from = Some("dara@wing".parse().unwrap());
-            Instruction::Transfer { asset, from, to, amount, memo }
+            Instruction::Transfer { asset, from, to, amount, memo, invoice: None }
         }
         other => other,
     };

@@ -10,6 +10,8 @@ mod objects;
 mod primitives;
 #[path = "vectors/samples.rs"]
 mod samples;
+#[path = "vectors/state.rs"]
+mod state;
 
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
@@ -67,15 +69,17 @@ fn files() -> Vec<(&'static str, Value)> {
         ("keys", primitives::keys()),
         ("signatures", primitives::signatures()),
         ("hashes", primitives::hashes()),
+        ("derived", primitives::derived()),
         ("merkle", primitives::merkle()),
         ("instructions", objects::instructions()),
         ("transactions", objects::transactions()),
+        ("queries", objects::queries()),
         ("batches", objects::batches()),
         ("blocks", objects::blocks()),
         ("votes", objects::votes()),
         ("receipts", objects::receipts()),
         ("genesis", objects::genesis()),
-        ("state", objects::state()),
+        ("state", state::state()),
     ]
 }
 

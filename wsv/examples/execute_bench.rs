@@ -9,9 +9,10 @@ use tonle_model::batch::Batch;
 use tonle_model::block::Header;
 use tonle_model::bounded::Bounded;
 use tonle_model::genesis::Genesis;
+use tonle_model::instruction::Instruction;
 use tonle_model::key::KeyPair;
 use tonle_model::number::{ValidatorIndex, View};
-use tonle_model::transaction::{Instruction, Payload, SignedTransaction, Step};
+use tonle_model::transaction::{Payload, SignedTransaction, Step};
 use tonle_model::verified::Verified;
 use tonle_wsv::state::World;
 use tonle_wsv::store::{Database, RocksStore};
@@ -130,6 +131,7 @@ fn batches(
                     to: account(to).parse()?,
                     amount: "7".parse()?,
                     memo: Default::default(),
+                    invoice: None,
                 },
             };
             let payload = Payload {

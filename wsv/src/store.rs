@@ -50,6 +50,12 @@ pub enum Table {
     Transactions,
     /// State: (account, asset, height, index, step, direction) to one line of history.
     History,
+    /// State: (expiry, key of a state entry) of what can be forgotten then.
+    Expiries,
+    /// State: (account, hold) of the holds that an account is a party of.
+    Holds,
+    /// State: (asset, domain) to what the accounts of the domain own of it together.
+    Totals,
     /// State: what stands once.
     StateMeta,
 }
@@ -70,6 +76,9 @@ impl Table {
         Self::Receipts,
         Self::Transactions,
         Self::History,
+        Self::Expiries,
+        Self::Holds,
+        Self::Totals,
         Self::StateMeta,
     ];
 
@@ -87,6 +96,9 @@ impl Table {
             Self::Receipts => "receipts",
             Self::Transactions => "transactions",
             Self::History => "history",
+            Self::Expiries => "expiries",
+            Self::Holds => "holds",
+            Self::Totals => "totals",
             Self::StateMeta => "state_meta",
         }
     }

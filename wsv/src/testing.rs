@@ -8,10 +8,11 @@ use tonle_model::bounded::Bounded;
 use tonle_model::genesis::Genesis;
 use tonle_model::hash::{ChainHash, ResultHash};
 use tonle_model::id::{AccountId, AssetId};
+use tonle_model::instruction::Instruction;
 use tonle_model::key::KeyPair;
 use tonle_model::number::{ValidatorIndex, View};
 use tonle_model::receipt::{Outcome, Void};
-use tonle_model::transaction::{Instruction, Payload, SignedTransaction, Step};
+use tonle_model::transaction::{Payload, SignedTransaction, Step};
 use tonle_model::verified::Verified;
 use tonle_model::vote::{Ballot, Certificate, VoteKind};
 
@@ -145,6 +146,7 @@ pub fn pay(from: &str, to: &str, asset_id: &str, amount: &str) -> (String, Instr
         to: account(to),
         amount: amount.parse().unwrap(),
         memo: Default::default(),
+        invoice: None,
     };
     (from.to_owned(), instruction)
 }

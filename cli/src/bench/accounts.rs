@@ -9,8 +9,9 @@ use tonle_client::{Client, ClientError};
 use tonle_model::amount::{Amount, Decimal};
 use tonle_model::bounded::Bounded;
 use tonle_model::id::{AccountId, AssetId, DomainId};
+use tonle_model::instruction::{Instruction, Mintability, Signatory};
 use tonle_model::key::KeyPair;
-use tonle_model::transaction::{Instruction, Payload, Signatory, Step, Transaction};
+use tonle_model::transaction::{Payload, Step, Transaction};
 
 use super::Target;
 use crate::context::Context;
@@ -93,7 +94,12 @@ pub async fn prepare(target: &Target, count: u32, context: &Context) -> Result<P
     let domain: DomainId = people.asset.domain();
     if !node.domains().await?.iter().any(|found| found.id == domain) {
         let asset = people.asset.clone();
-        let register = Instruction::RegisterAsset { id: asset, scale: 0, supply_cap: None };
+        let register = Instruction::RegisterAsset {
+            id: asset,
+            scale: 0,
+            supply_cap: None,
+            mintability: Mintability::Always,
+        };
         maker.make(vec![vec![Instruction::RegisterDomain { id: domain }, register]]).await?;
     }
     let groups: Vec<_> = people.members.chunks(GROUP).collect();
@@ -135,9 +141,10 @@ fn opening(group: &[Member], asset: &AssetId) -> Vec<Instruction> {
         let signatory = Signatory { public_key: key.public_key(), weight: 1 };
         // One is never too many.
         let signatories = Bounded::new(vec![signatory]).unwrap_or_default();
-        steps.push(Instruction::RegisterAccount { id: id.clone(), signatories, quorum: 1 });
+        let (id, to) = (id.clone(), id.clone());
+        steps.push(Instruction::RegisterAccount { id, signatories, quorum: 1, tier: None });
         let amount = Amount::from_minor(START).to_decimal(0);
-        steps.push(Instruction::Mint { asset: asset.clone(), to: id.clone(), amount });
+        steps.push(Instruction::Mint { asset: asset.clone(), to, amount });
     }
     steps
 }

@@ -7,8 +7,9 @@ use parity_scale_codec::{Compact, Encode};
 use tonle_model::amount::Amount;
 use tonle_model::bounded::Bounded;
 use tonle_model::hash::{ChainHash, TransactionHash};
+use tonle_model::instruction::Instruction;
 use tonle_model::string::Text;
-use tonle_model::transaction::{Instruction, Payload, Step};
+use tonle_model::transaction::{Payload, Step};
 
 use super::Target;
 use super::accounts::People;
@@ -116,6 +117,7 @@ impl Terms<'_> {
                 to: payee.id.clone(),
                 amount: amount.to_decimal(0),
                 memo: Text::default(),
+                invoice: None,
             };
             let step = Step { authority: payer.id.clone(), instruction };
             // One step is never too many.

@@ -1,6 +1,7 @@
 //! A validator's process: started in a session of its own, recognized, signalled, waited for.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +17,8 @@ const VARIABLE: &str = "TONLED";
 const PACE: Duration = Duration::from_millis(5);
 /// How often a process without arguments is looked at before it counts as a stranger.
 const LOOKS_MAX: u32 = 200;
+/// Room for all arguments of a validator's process: two paths and some words.
+const ARGUMENTS_BYTES_MAX: usize = 16 * 1024;
 
 /// Whether the validator outlives the command that starts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,7 +88,7 @@ pub fn runs(pid: u32, config: &Path) -> bool {
     }
     let wanted = config.as_os_str().as_encoded_bytes();
     for _ in 0..LOOKS_MAX {
-        let Ok(arguments) = fs::read(directory.join("cmdline")) else { return false };
+        let Ok(arguments) = arguments_in(&directory) else { return false };
         if !arguments.is_empty() {
             return arguments.split(|byte| *byte == 0).any(|argument| argument == wanted);
         }
@@ -96,6 +99,15 @@ pub fn runs(pid: u32, config: &Path) -> bool {
         std::thread::sleep(PACE);
     }
     false
+}
+
+/// The arguments of a process, each ended by a zero byte. Read in one piece: in several, it could
+/// become another program between two, and what came of both would be nobody's.
+fn arguments_in(directory: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![0; ARGUMENTS_BYTES_MAX];
+    let length = File::open(directory.join("cmdline"))?.read(&mut bytes)?;
+    bytes.truncate(length);
+    Ok(bytes)
 }
 
 /// Whether a process is over and only its parent has not looked yet.
@@ -137,6 +149,30 @@ mod tests {
 
     fn sleeper() -> Child {
         Command::new("sleep").arg("600").spawn().unwrap()
+    }
+
+    #[test]
+    fn a_process_that_becomes_another_is_no_stranger_meanwhile() {
+        // An argument that both have, at another place, and long enough to be read in pieces.
+        let argument = format!("{:0>300}", 600);
+        for _ in 0..50 {
+            let mut child = Command::new("sh")
+                .args(["-c", "exec sleep \"$0\"", &argument])
+                .stdin(Stdio::null())
+                .spawn()
+                .unwrap();
+            let pid = child.id();
+            let name = || fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+            let deadline = Instant::now() + Duration::from_secs(10);
+            let mut slept = false;
+            while !slept {
+                slept = name() == "sleep\n";
+                assert!(runs(pid, Path::new(&argument)));
+                assert!(Instant::now() < deadline);
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tonle_client::Client;
 use tonle_client::api::{Balance, NodeRole, NodeStatus};
 use tonle_model::id::AccountId;
-use tonle_model::transaction::Instruction;
+use tonle_model::instruction::Instruction;
 
 use super::state::{Localnet, Validator};
 use super::url;

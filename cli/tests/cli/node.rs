@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use tonle_client::api::{BlockReceipts, SubmitCode};
 use tonle_model::amount::Amount;
 use tonle_model::hash::{ChainHash, TransactionHash};
+use tonle_model::instruction::Instruction;
 use tonle_model::number::Height;
 use tonle_model::receipt::{Outcome, Receipt, RejectionCode};
-use tonle_model::transaction::{Instruction, SignedTransaction};
+use tonle_model::transaction::SignedTransaction;
 use tonle_model::verify::Verifier;
 
 /// What the node does wrong.
@@ -291,7 +292,7 @@ impl Shared {
                 Instruction::RegisterAsset { id, scale, .. } => {
                     ledger.assets.insert(id.to_string(), (*scale, 0, authority));
                 }
-                Instruction::RegisterAccount { id, signatories, quorum } => {
+                Instruction::RegisterAccount { id, signatories, quorum, .. } => {
                     let account = json!({"id": id, "quorum": quorum, "signatories": signatories});
                     ledger.accounts.insert(id.to_string(), account);
                 }
@@ -324,7 +325,8 @@ impl Shared {
                         again.push(Receipt { transaction: transaction.hash(), outcome });
                     }
                 }
-                Instruction::Burn { .. } => panic!("no test burns"),
+                // What changes nothing that is asked for.
+                _ => {}
             }
         }
         block.push(Receipt { transaction: transaction.hash(), outcome });

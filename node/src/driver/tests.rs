@@ -8,8 +8,9 @@ use tonle_consensus::{Message, Record, Recovery};
 use tonle_model::batch::Batch;
 use tonle_model::bounded::Bounded;
 use tonle_model::genesis::Genesis;
+use tonle_model::instruction::Instruction;
 use tonle_model::number::Height;
-use tonle_model::transaction::{Instruction, Payload, Step};
+use tonle_model::transaction::{Payload, Step};
 use tonle_model::validators::{Validator, ValidatorSet};
 use tonle_wsv::chain::{MemoryMark, OnLoss};
 use tonle_wsv::memory::MemoryStore;
@@ -140,6 +141,7 @@ impl Running {
             to: "dara@wing".parse().unwrap(),
             amount: "1".parse().unwrap(),
             memo: "".parse().unwrap(),
+            invoice: None,
         };
         let now_ms = SystemClock::default().now_ms();
         let step = Step { authority: "sok@aclb".parse().unwrap(), instruction: transfer };

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tonle_model::block::Header;
 use tonle_model::bounded::Bounded;
 use tonle_model::hash::{ChainHash, TransactionHash};
+use tonle_model::instruction::Instruction;
 use tonle_model::key::KeyPair;
 use tonle_model::number::Height;
-use tonle_model::transaction::{Instruction, Payload, SignedTransaction, Step};
+use tonle_model::transaction::{Payload, SignedTransaction, Step};
 use tonle_model::verified::Verified;
 
 use super::*;

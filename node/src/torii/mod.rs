@@ -9,13 +9,17 @@
 //!
 //! [`BODY_BYTES_MAX`]: tonle_client::api::BODY_BYTES_MAX
 
+mod answers;
 mod blocks;
 mod body;
 mod convert;
 mod counters;
 mod negotiate;
+mod nonces;
 mod operations;
 mod problem;
+mod proofs;
+mod query;
 mod reads;
 mod server;
 mod stall;
@@ -27,7 +31,11 @@ mod tests;
 #[cfg(test)]
 mod tests_bad_input;
 #[cfg(test)]
+mod tests_ledger;
+#[cfg(test)]
 mod tests_node;
+#[cfg(test)]
+mod tests_query;
 #[cfg(test)]
 mod tests_reads;
 
@@ -46,10 +54,12 @@ use tonle_model::block::Header;
 use tonle_model::hash::TransactionHash;
 use tonle_model::number::Height;
 use tonle_model::transaction::SignedTransaction;
+use tonle_model::verify::Verifier;
 use tonle_wsv::chain::ChainReader;
 use tonle_wsv::state::WorldReader;
 
 use self::counters::Counters;
+use self::nonces::Nonces;
 use self::problem::ApiError;
 pub use self::server::serve;
 
@@ -94,6 +104,9 @@ pub trait Node: Send + Sync + 'static {
 
     /// Reads of the committed chain.
     fn chain(&self) -> &ChainReader;
+
+    /// The node's clock, in milliseconds since 1970.
+    fn now_ms(&self) -> u64;
 
     /// The node's metrics in the OpenMetrics text form.
     fn metrics(&self) -> String;
@@ -149,6 +162,9 @@ pub struct Settings {
     pub stall_max: Duration,
     /// For requests under way when the node is told to stop.
     pub stop_max: Duration,
+    /// Signed queries remembered for two minutes, so that none is answered twice: about 100 bytes
+    /// each. One account has a quarter of the room.
+    pub queries_max: usize,
 }
 
 impl Default for Settings {
@@ -160,6 +176,7 @@ impl Default for Settings {
             body_max: Duration::from_secs(10),
             stall_max: Duration::from_secs(20),
             stop_max: Duration::from_secs(5),
+            queries_max: 262_144,
         }
     }
 }
@@ -171,6 +188,9 @@ struct Shared {
     bodies: Arc<Semaphore>,
     body_max: Duration,
     counters: Arc<Counters>,
+    /// Checks the signatures of queries; those of transactions are the node's to check.
+    verifier: Verifier,
+    nonces: Nonces,
     stopping: watch::Receiver<bool>,
 }
 
@@ -189,6 +209,8 @@ impl Shared {
             bodies: Arc::new(Semaphore::new(BODIES_BYTES_MAX / body::PERMIT_BYTES)),
             body_max: settings.body_max,
             counters: Arc::default(),
+            verifier: Verifier::new(),
+            nonces: Nonces::with_room(settings.queries_max, settings.queries_max.div_ceil(4)),
             stopping,
         }
     }
@@ -207,7 +229,8 @@ impl Shared {
                 StatusCode::FORBIDDEN,
                 "reads_not_public",
                 "this network does not show this to unsigned reads (its parameter `public_reads`); \
-                 ask the operator of your node for it",
+                 sign the question with an account that may know and send it to POST /v1/query, or \
+                 ask the operator of your node",
             )),
         }
     }
@@ -227,14 +250,28 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/accounts", get(reads::accounts))
         .route("/v1/accounts/{id}", get(reads::account))
         .route("/v1/accounts/{id}/balances", get(reads::balances))
+        .route("/v1/accounts/{id}/balances/{asset}/at/{time_ms}", get(reads::balance_at))
         .route("/v1/accounts/{id}/transactions", get(reads::history))
+        .route("/v1/accounts/{id}/holds", get(reads::holds))
+        .route("/v1/accounts/{id}/proposals", get(reads::proposals))
+        .route("/v1/holds/{id}", get(reads::hold))
+        .route("/v1/invoices/{payee}/{id}", get(reads::invoices))
+        .route("/v1/proposals/{id}", get(reads::proposal))
         .route("/v1/assets", get(reads::assets))
         .route("/v1/assets/{id}", get(reads::asset))
+        .route("/v1/assets/{id}/supply", get(reads::supply))
         .route("/v1/domains", get(reads::domains))
+        .route("/v1/roles", get(reads::roles))
+        .route("/v1/roles/{id}", get(reads::role))
         .route("/v1/parameters", get(reads::parameters))
         .route("/v1/validators", get(reads::validators))
+        .route("/v1/query", post(query::query))
         .route("/v1/blocks", get(blocks::list))
         .route("/v1/blocks/{id}", get(blocks::one))
+        .route("/v1/proofs/transactions/{hash}", get(proofs::transaction))
+        .route("/v1/proofs/balances/{account}/{asset}", get(proofs::balance))
+        .route("/v1/proofs/accounts/{id}", get(proofs::account))
+        .route("/v1/proofs/invoices/{payee}/{id}", get(proofs::invoice))
         .route("/status", get(operations::status))
         .route("/health/live", get(operations::live))
         .route("/health/ready", get(operations::ready))

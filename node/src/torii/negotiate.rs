@@ -74,15 +74,62 @@ where
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let segment: Result<axum::extract::Path<String>, PathRejection> =
-            axum::extract::Path::from_request_parts(parts, state).await;
-        let axum::extract::Path(text) =
-            segment.map_err(|error| ApiError::malformed(error.body_text()))?;
-        let parsed = text.parse().map_err(|error| {
-            ApiError::malformed(format!("{text:?} in the path cannot be read: {error}"))
-        })?;
-        Ok(Self(parsed))
+        let text: String = segments(parts, state).await?;
+        Ok(Self(parsed(&text)?))
     }
+}
+
+/// The two variable segments of a path, parsed.
+pub(super) struct Path2<A, B>(pub A, pub B);
+
+impl<A, B, S> FromRequestParts<S> for Path2<A, B>
+where
+    A: FromStr<Err: Display>,
+    B: FromStr<Err: Display>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let (first, second): (String, String) = segments(parts, state).await?;
+        Ok(Self(parsed(&first)?, parsed(&second)?))
+    }
+}
+
+/// The three variable segments of a path, parsed.
+pub(super) struct Path3<A, B, C>(pub A, pub B, pub C);
+
+impl<A, B, C, S> FromRequestParts<S> for Path3<A, B, C>
+where
+    A: FromStr<Err: Display>,
+    B: FromStr<Err: Display>,
+    C: FromStr<Err: Display>,
+    S: Send + Sync,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let (first, second, third): (String, String, String) = segments(parts, state).await?;
+        Ok(Self(parsed(&first)?, parsed(&second)?, parsed(&third)?))
+    }
+}
+
+async fn segments<T: DeserializeOwned + Send, S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+) -> Result<T, ApiError> {
+    let segments: Result<axum::extract::Path<T>, PathRejection> =
+        axum::extract::Path::from_request_parts(parts, state).await;
+    match segments {
+        Ok(axum::extract::Path(segments)) => Ok(segments),
+        Err(error) => Err(ApiError::malformed(error.body_text())),
+    }
+}
+
+fn parsed<T: FromStr<Err: Display>>(text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|error| {
+        ApiError::malformed(format!("{text:?} in the path cannot be read: {error}"))
+    })
 }
 
 /// The query string, parsed; unknown keys are refused so that a misspelt filter is noticed.

@@ -86,7 +86,7 @@ async fn decided(
     }
 }
 
-async fn receive(
+pub(super) async fn receive(
     shared: &Arc<Shared>,
     headers: &HeaderMap,
     body: Body,
@@ -157,7 +157,8 @@ fn from_json(bytes: &[u8]) -> Result<Request, ApiError> {
     Ok(Request { transactions: transactions.collect::<Result<_, _>>()?, array })
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, ApiError> {
+/// Reads JSON; `what` says what it should be.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, ApiError> {
     serde_json::from_slice(bytes)
         .map_err(|error| ApiError::malformed(format!("not the JSON of a {what}: {error}")))
 }

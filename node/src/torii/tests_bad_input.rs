@@ -7,9 +7,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tonle_client::api::{BODY_BYTES_MAX, JSON, PROBLEM, Problem, SCALE, TRANSACTIONS_MAX};
 use tonle_model::bounded::Bounded;
+use tonle_model::instruction::Instruction;
 use tonle_model::key::KeyPair;
 use tonle_model::limits;
-use tonle_model::transaction::{Instruction, Transaction};
+use tonle_model::transaction::Transaction;
 
 use super::stall::Unstalled;
 use super::tests_node::{Net, PATIENCE, read_to_end, start, start_with};
@@ -107,6 +108,7 @@ async fn ill_formed_transactions_have_codes_of_their_own() {
         to: format!("{}@{}", "c".repeat(31), "d".repeat(32)).parse().unwrap(),
         amount: "5".parse().unwrap(),
         memo: "m".repeat(limits::MEMO_BYTES_MAX).parse().unwrap(),
+        invoice: None,
     };
     let long = node.payload("sok@aclb", vec![step; limits::STEPS_MAX], 1).sign(&[&key]);
     assert!(long.encode().len() > limits::TRANSACTION_BYTES_MAX);

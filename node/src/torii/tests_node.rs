@@ -19,10 +19,11 @@ use tonle_model::block::Header;
 use tonle_model::bounded::Bounded;
 use tonle_model::genesis::Genesis;
 use tonle_model::hash::TransactionHash;
+use tonle_model::instruction::Instruction;
 use tonle_model::key::KeyPair;
 use tonle_model::number::{Height, ValidatorIndex, View};
 use tonle_model::receipt::Outcome;
-use tonle_model::transaction::{Instruction, Payload, SignedTransaction, Step, Transaction};
+use tonle_model::transaction::{Payload, SignedTransaction, Step, Transaction};
 use tonle_model::verified::Verified;
 use tonle_model::verify::Verifier;
 use tonle_model::vote::{Ballot, Certificate, Vote, VoteKind};
@@ -127,8 +128,29 @@ impl TestNode {
             to: to.parse().unwrap(),
             amount: amount.parse().unwrap(),
             memo: "for lunch".parse().unwrap(),
+            invoice: None,
         };
         self.payload(from, vec![transfer], nonce).sign(&[&KeyPair::demo(from)])
+    }
+
+    /// Makes a block of one transaction in which an account does something, signed with the demo
+    /// keys of some names, and that is applied.
+    pub fn run(
+        &self,
+        authority: &str,
+        keys: &[&str],
+        instructions: &[serde_json::Value],
+    ) -> TransactionHash {
+        let steps = instructions.iter().map(|json| serde_json::from_value(json.clone()).unwrap());
+        let keys: Vec<_> = keys.iter().map(|name| KeyPair::demo(name)).collect();
+        let nonce = 1_000 + self.world.committed().height.0;
+        let payload = self.payload(authority, steps.collect(), nonce);
+        let transaction = payload.sign(&keys.iter().collect::<Vec<_>>());
+        let height = self.commit(std::slice::from_ref(&transaction));
+        let hash = transaction.payload.hash();
+        let status = self.status_of(&hash);
+        assert_eq!(status, Some(TransactionStatus::Committed { height, index: 0 }));
+        hash
     }
 
     /// A payload for this network.
@@ -290,6 +312,11 @@ impl Node for TestNode {
 
     fn chain(&self) -> &ChainReader {
         &self.chain
+    }
+
+    /// The time of the last block, so that tests do not depend on when they run.
+    fn now_ms(&self) -> u64 {
+        self.world.committed().timestamp_ms
     }
 
     fn metrics(&self) -> String {

@@ -213,12 +213,23 @@ async fn strangers_see_what_the_network_shows() {
         "accounts",
         "accounts/sok@aclb",
         "accounts/sok@aclb/balances",
+        "accounts/sok@aclb/balances/khr%23nbc/at/0",
         "accounts/sok@aclb/transactions",
+        "accounts/sok@aclb/holds",
+        "accounts/sok@aclb/proposals",
+        "invoices/sok@aclb/7",
+        "domains",
+        "roles",
+    ];
+    let about_the_chain = [
+        "blocks",
+        "blocks/0",
+        "validators",
+        "parameters",
         "assets",
         "assets/khr%23nbc",
-        "domains",
+        "assets/khr%23nbc/supply",
     ];
-    let about_the_chain = ["blocks", "blocks/0", "validators", "parameters"];
     for (shown, chain_status, all_status) in
         [("none", 403, 403), ("chain", 200, 403), ("all", 200, 200)]
     {

@@ -1,13 +1,14 @@
 //! Vectors of what travels and is signed: instructions, transactions, batches, blocks, votes.
 
 use bytes::Bytes;
-use parity_scale_codec::{Compact, Encode};
+use parity_scale_codec::Encode;
 use serde_json::{Value, json};
 use tonle_model::batch::Batch;
 use tonle_model::block::{BlockResult, Header};
 use tonle_model::genesis::Genesis;
 use tonle_model::hash::{Digest256, ResultHash, TaggedHasher};
 use tonle_model::number::{Height, ValidatorIndex, View};
+use tonle_model::query::{Query, QueryPayload};
 use tonle_model::receipt::{Outcome, Receipt, RejectionCode, VoidCode};
 use tonle_model::transaction::SignedTransaction;
 use tonle_model::validators::ValidatorSet;
@@ -45,6 +46,25 @@ pub(crate) fn transactions() -> Value {
             "scale": scale(one.transaction()),
             "batch_leaf": one.leaf().to_string(),
         })
+    });
+    json!(cases.collect::<Vec<_>>())
+}
+
+/// Signed queries: of each kind one, and a history with every filter.
+pub(crate) fn queries() -> Value {
+    let queries: Vec<Query> = serde_json::from_str(samples::QUERIES).expect("well-formed samples");
+    let cases = queries.into_iter().zip(1u64..).map(|(query, nonce)| {
+        let payload = QueryPayload {
+            chain: chain(),
+            account: samples::parse("sok@aclb"),
+            created_ms: 1_793_491_200_000,
+            nonce,
+            query,
+        };
+        let signed = payload.sign(&[&key("sok@aclb")]);
+        assert!(signed.verify(&Verifier::new()));
+        let hash = signed.payload.hash().to_string();
+        json!({ "json": to_json(&signed), "scale": scale(&signed), "hash": hash })
     });
     json!(cases.collect::<Vec<_>>())
 }
@@ -285,6 +305,7 @@ pub(crate) fn genesis() -> Value {
             "max_ttl_ms": 600_000,
             "public_reads": "all",
             "operator": "governor@nbc",
+            "utc_offset_min": -210,
         },
         "validators": validators(4),
         "steps": [
@@ -300,33 +321,4 @@ pub(crate) fn genesis() -> Value {
         "demo_chain": demo.chain().to_string(),
         "demo_bytes": demo.encode().len(),
     })
-}
-
-/// Leaves of the state tree, with the keys and values of an account's balances.
-pub(crate) fn state() -> Value {
-    let key =
-        |account: &str, asset: &str| [&[7], account.as_bytes(), &[0], asset.as_bytes()].concat();
-    let entries = [
-        ("bopha@aclb", "khr#nbc", 1_500_000u128, 0u128),
-        ("bopha@aclb", "usd#nbc", 32_050, 0),
-        ("sok@aclb", "khr#nbc", 1_980_000, u128::MAX),
-    ];
-    let next = |position: usize| entries.get(position + 1).map(|one| key(one.0, one.1));
-    let cases = entries.iter().enumerate().map(|(position, (account, asset, available, held))| {
-        let (key, next) = (key(account, asset), next(position).unwrap_or_default());
-        let value = (Compact(*available), Compact(*held)).encode();
-        let hasher = TaggedHasher::new(tags::STATE_LEAF);
-        let leaf = hasher.part(key.encode()).part(value.encode()).part(next.encode()).finish();
-        json!({
-            "account": account,
-            "asset": asset,
-            "available": available.to_string(),
-            "held": held.to_string(),
-            "key": hex::encode(&key),
-            "value": hex::encode(&value),
-            "next": hex::encode(&next),
-            "leaf": leaf.to_string(),
-        })
-    });
-    json!(cases.collect::<Vec<_>>())
 }

@@ -4,9 +4,10 @@ use curve25519_dalek::scalar::Scalar;
 use parity_scale_codec::{Compact, Decode, Encode};
 use serde_json::{Value, json};
 use tonle_model::amount::Decimal;
-use tonle_model::hash::{Digest256, TaggedHasher};
+use tonle_model::hash::{Digest256, HoldId, ProposalId, TaggedHasher, TransactionHash};
 use tonle_model::id::{AccountId, AssetId, DomainId};
 use tonle_model::key::{KeyPair, PublicKey, Signature};
+use tonle_model::preimage::Preimage;
 use tonle_model::verify::Verifier;
 use tonle_model::{decode, hex, merkle, tags};
 
@@ -202,6 +203,11 @@ pub(crate) fn hashes() -> Value {
     let all = [
         tags::CHAIN,
         tags::TRANSACTION,
+        tags::QUERY,
+        tags::REFERENCE,
+        tags::HOLD,
+        tags::GENESIS_STEP,
+        tags::ACCOUNT_PROPOSAL,
         tags::BATCH_LEAF,
         tags::BATCH,
         tags::BATCH_SIGNATURE,
@@ -223,6 +229,30 @@ pub(crate) fn hashes() -> Value {
         })
     });
     json!(cases.collect::<Vec<_>>())
+}
+
+/// Ids of holds and proposals, and what opens a hash lock.
+pub(crate) fn derived() -> Value {
+    let origins = [(0x11, 0), (0xa5, 258)].map(|(byte, place)| (Digest256([byte; 32]), place));
+    let holds = origins.map(|(origin, place)| {
+        let id = HoldId::of(&origin, place).to_string();
+        json!({ "origin": origin.to_string(), "place": place, "id": id })
+    });
+    let proposals = origins.map(|(origin, step)| {
+        let id = ProposalId::of(&TransactionHash(origin), step).to_string();
+        json!({ "transaction": origin.to_string(), "step": step, "id": id })
+    });
+    let preimages = [&[0; 32][..], &[7; 32], &[7; 31], &[7; 33], &[]].map(|bytes| {
+        let preimage = Preimage::new(bytes).expect("short enough");
+        let lock = preimage.lock();
+        json!({
+            "preimage": preimage.to_string(),
+            "scale": scale(&preimage),
+            "sha256": lock.to_string(),
+            "opens": preimage.opens(&lock),
+        })
+    });
+    json!({ "holds": holds, "preimages": preimages, "proposals": proposals })
 }
 
 /// Merkle roots of 0 to 9 leaves.

@@ -3,8 +3,9 @@
 use tonle_model::bounded::Bounded;
 use tonle_model::hash::{ChainHash, TaggedHasher};
 use tonle_model::id::{AccountId, AssetId};
+use tonle_model::instruction::{Instruction, Invoice, Mintability, Signatory};
 use tonle_model::key::KeyPair;
-use tonle_model::transaction::{Instruction, Payload, Signatory, Step, Transaction};
+use tonle_model::transaction::{Payload, Step, Transaction};
 use tonle_model::validators::{Validator, ValidatorSet};
 
 /// A chain that no genesis has.
@@ -54,29 +55,35 @@ pub(crate) fn transfer(asset: &str, to: &str, amount: &str, memo: &str) -> Instr
         to: parse::<AccountId>(to),
         amount: parse(amount),
         memo: parse(memo),
+        invoice: None,
     }
 }
 
-/// Every instruction, in every shape that its optional fields allow.
-pub(crate) fn instructions() -> Vec<Instruction> {
+fn registrations() -> Vec<Instruction> {
+    let account =
+        |id: &str, signatories, quorum, tier: Option<&str>| Instruction::RegisterAccount {
+            id: parse(id),
+            signatories: bounded(signatories),
+            quorum,
+            tier: tier.map(parse),
+        };
+    let asset = |id: &str, scale, supply_cap: Option<&str>, mintability| {
+        let supply_cap = supply_cap.map(parse);
+        Instruction::RegisterAsset { id: parse(id), scale, supply_cap, mintability }
+    };
+    let three = vec![signatory("a", 1), signatory("b", 2), signatory("c", 300)];
     vec![
         Instruction::RegisterDomain { id: parse("aclb") },
-        Instruction::RegisterAccount {
-            id: parse("sok@aclb"),
-            signatories: bounded(vec![signatory("sok@aclb", 1)]),
-            quorum: 1,
-        },
-        Instruction::RegisterAccount {
-            id: parse("treasury@nbc"),
-            signatories: bounded(vec![signatory("a", 1), signatory("b", 2), signatory("c", 300)]),
-            quorum: 302,
-        },
-        Instruction::RegisterAsset { id: parse("khr#nbc"), scale: 0, supply_cap: None },
-        Instruction::RegisterAsset {
-            id: parse("usd#nbc"),
-            scale: 2,
-            supply_cap: Some(parse("1000000000.00")),
-        },
+        account("sok@aclb", vec![signatory("sok@aclb", 1)], 1, None),
+        account("treasury@nbc", three, 302, Some("bank")),
+        asset("khr#nbc", 0, None, Mintability::Always),
+        asset("usd#nbc", 2, Some("1000000000.00"), Mintability::Once),
+        asset("medal#nbc", 18, None, Mintability::Never),
+    ]
+}
+
+fn payments() -> Vec<Instruction> {
+    vec![
         Instruction::Mint { asset: parse("usd#nbc"), to: parse("sok@aclb"), amount: parse("0.05") },
         Instruction::Burn { asset: parse("khr#nbc"), amount: parse("1000000000000") },
         transfer("khr#nbc", "dara@wing", "20000", ""),
@@ -87,8 +94,27 @@ pub(crate) fn instructions() -> Vec<Instruction> {
             to: parse("dara@wing"),
             amount: parse("340282366920938463463374607431768211455"),
             memo: parse("all there can be"),
+            invoice: Some(invoice()),
         },
     ]
+}
+
+/// A dynamic QR code's MD5, payable for five minutes.
+pub(crate) fn invoice() -> Invoice {
+    let id = parse("d41d8cd98f00b204e9800998ecf8427e");
+    Invoice { id, expires_ms: 1_793_491_500_000 }
+}
+
+/// The other instructions, as a client writes them.
+const WRITTEN: &str = include_str!("instructions.json");
+
+/// Queries of every kind, as a client writes them.
+pub(crate) const QUERIES: &str = include_str!("queries.json");
+
+/// Every instruction, in every shape that its optional fields allow.
+pub(crate) fn instructions() -> Vec<Instruction> {
+    let written: Vec<Instruction> = serde_json::from_str(WRITTEN).expect("well-formed samples");
+    [registrations(), payments(), written].concat()
 }
 
 /// One step of an authority.

@@ -9,8 +9,9 @@ use std::sync::PoisonError;
 
 use tonle_model::amount::Amount;
 use tonle_model::id::{AccountId, AssetId};
+use tonle_model::instruction::Instruction;
 use tonle_model::receipt::{RejectionCode, Void, VoidCode};
-use tonle_model::transaction::{Instruction, Payload, SignedTransaction};
+use tonle_model::transaction::{Payload, SignedTransaction};
 
 use super::entries::ReadEntries;
 use super::{StateError, WorldReader, check};
@@ -88,14 +89,16 @@ impl WorldReader {
         check::is_used(transaction, &references, time_ms, &*window)
     }
 
-    /// Whether every payer has what it pays in all, counting what earlier steps bring it.
+    /// Whether every payer has what it pays in all, counting what earlier transfers bring it. Looks
+    /// no further than the first step that is not a transfer: what that one brings is for execution
+    /// to say.
     fn check_balances(&self, payload: &Payload) -> Result<(), AdmitError> {
         let entries = &self.shared.entries;
         let mut available: BTreeMap<(&AccountId, &AssetId), Amount> = BTreeMap::new();
         for (number, step) in (0u16..).zip(&payload.steps) {
             let Instruction::Transfer { asset: id, from, to, amount, .. } = &step.instruction
             else {
-                continue;
+                return Ok(());
             };
             // What is wrong with the step otherwise is for execution to say and to record.
             let Some(asset) = entries.asset(id)? else { continue };

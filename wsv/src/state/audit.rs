@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use tonle_model::amount::Amount;
 use tonle_model::id::AssetId;
 
-use super::entries::{decode_entry, slot_of};
+use super::entries::{EMPTY_ROW, decode_entry, slot_of};
 use super::key::Key;
 use super::value::Value;
 use super::{StateError, WorldReader};
@@ -39,6 +39,9 @@ impl WorldReader {
         let mut failed = None;
         let scanned =
             self.shared.store.scan(Table::Slots, &[], ScanOrder::Ascending, &mut |key, row| {
+                if row == EMPTY_ROW {
+                    return ControlFlow::Continue(());
+                }
                 match slot_of(key).and_then(|slot| decode_entry(slot, row)) {
                     Ok((Key::Asset(id), entry)) => {
                         if let Value::Asset(asset) = entry.value {

@@ -86,6 +86,14 @@ impl Cache {
         }
     }
 
+    /// Forgets an entry.
+    pub fn remove(&self, key: &Key) {
+        if let Some(mut shard) = self.shard(key) {
+            shard.young.remove(key);
+            shard.old.remove(key);
+        }
+    }
+
     fn shard(&self, key: &Key) -> Option<MutexGuard<'_, Shard>> {
         let number = self.hasher.hash_one(key) as usize % SHARDS;
         // Nothing panics half-way through a change of a shard.

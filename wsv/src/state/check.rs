@@ -92,6 +92,7 @@ pub fn check_void(
     for authority in authorities(payload) {
         let code = match entries.account(authority)? {
             None => VoidCode::UnknownAuthority,
+            Some(account) if account.is_closed() => VoidCode::UnknownAuthority,
             Some(account) if !meets_quorum(&account, transaction) => VoidCode::QuorumNotMet,
             Some(_) => continue,
         };
@@ -103,10 +104,6 @@ pub fn check_void(
 /// Whether the signatories of an account that signed have its quorum. No key stands twice among
 /// the signatories, so each counts once however often it signed.
 fn meets_quorum(account: &Account, transaction: &SignedTransaction) -> bool {
-    let signed = account
-        .signatories
-        .iter()
-        .filter(|signatory| transaction.signers().any(|signer| *signer == signatory.public_key));
-    let weight: u32 = signed.map(|signatory| u32::from(signatory.weight)).sum();
+    let weight = account.weight_of(|key| transaction.signers().any(|signer| signer == key));
     weight >= u32::from(account.quorum)
 }

@@ -5,14 +5,18 @@ use std::sync::{Arc, PoisonError};
 use parity_scale_codec::{Decode, Encode};
 use tonle_model::block::Header;
 use tonle_model::genesis::Genesis;
-use tonle_model::hash::{ChainHash, TransactionHash};
+use tonle_model::hash::{ChainHash, HoldId, TransactionHash};
+use tonle_model::id::AccountId;
 
 use super::cache::{Cache, Entry};
-use super::entries::{Entries, slot_key};
+use super::entries::{Entries, expiry_key, slot_key};
 use super::execute::{CommittedBlock, Executed, Plan, each_row, execute_genesis};
 use super::history::{Place, put_movement};
-use super::overlay::Overlay;
+use super::key::{Key, SEPARATOR};
+use super::overlay::{Dirty, Fate, Overlay};
 use super::receipts::{ReceiptsRow, TransactionRecord, put_receipts, put_transaction};
+use super::totals::put_totals;
+use super::value::{Value, expiry};
 use super::{Committed, Head, StateError, World};
 use crate::store::{Changes, Durability, Store, StoreError, Table, decode_row};
 
@@ -44,7 +48,7 @@ pub(super) fn write_genesis(
     let entries = Entries::new(store.clone(), Arc::new(Cache::new(0)));
     let executed = execute_genesis(&header, genesis, Overlay::new(entries, 0), &*store)?;
     let slots = executed.plan.dirty.len() as u64;
-    let changes = write(&executed.summary, &executed.plan, slots);
+    let changes = write(&*store, &executed.summary, &executed.plan, slots)?;
     // Synced: the chain cannot redo it.
     store.write(&changes, Durability::Synced)?;
     Ok(())
@@ -59,10 +63,15 @@ impl World {
             let reason = "another block was committed since it was executed";
             return Err(StateError::NotNext { committed: before.height, reason });
         }
-        let created = plan.dirty.iter().filter(|entry| entry.created).count() as u64;
-        let changes = write(&summary, &plan, self.tree.slots() + created);
+        let created = plan.dirty.iter().filter(|entry| entry.fate.is_new()).count() as u64;
+        let slots = self.tree.slots() + created;
+        let changes = write(&*self.shared.store, &summary, &plan, slots)?;
         self.shared.store.write(&changes, Durability::Unsynced)?;
         for entry in plan.dirty {
+            if !entry.fate.is_live() {
+                self.shared.entries.removed(&entry.key);
+                continue;
+            }
             let held = Entry { slot: entry.slot, next: entry.next, value: entry.value };
             self.shared.entries.committed(entry.key, held);
         }
@@ -94,21 +103,25 @@ fn committed(block: &CommittedBlock) -> Committed {
 }
 
 /// Everything that a block changes in the database.
-fn write(block: &CommittedBlock, plan: &Plan, slots: u64) -> Changes {
+fn write(
+    store: &dyn Store,
+    block: &CommittedBlock,
+    plan: &Plan,
+    slots: u64,
+) -> Result<Changes, StoreError> {
     let mut changes = Changes::default();
-    let mut key = Vec::new();
     for (entry, row) in plan.dirty.iter().zip(each_row(&plan.rows)) {
-        let slot = slot_key(entry.slot);
-        changes.put(Table::Slots, &slot, row);
-        if entry.created {
-            key.clear();
-            entry.key.write_to(&mut key);
-            changes.put(Table::Keys, &key, &slot);
+        changes.put(Table::Slots, &slot_key(entry.slot), row);
+        match entry.fate {
+            Fate::Changed | Fate::Passed => {}
+            Fate::Created => index(entry, &mut |table, key, value| changes.put(table, key, value)),
+            Fate::Removed => index(entry, &mut |table, key, _| changes.delete(table, key)),
         }
     }
     plan.tree.persist(&mut changes);
     write_transactions(block, plan, &mut changes);
     write_history(block, plan, &mut changes);
+    put_totals(store, plan.movements.iter().map(|(_, movement)| movement), &mut changes)?;
     let row = ReceiptsRow {
         timestamp_ms: block.header.timestamp_ms,
         result: block.result,
@@ -117,7 +130,28 @@ fn write(block: &CommittedBlock, plan: &Plan, slots: u64) -> Changes {
     put_receipts(&mut changes, block.header.height, &row);
     let meta = Meta { chain: block.header.chain, committed: committed(block), slots };
     changes.put(Table::StateMeta, META_KEY, &meta.encode());
-    changes
+    Ok(changes)
+}
+
+/// What a state entry is found by, as long as it is there.
+fn index(entry: &Dirty, note: &mut impl FnMut(Table, &[u8], &[u8])) {
+    note(Table::Keys, &entry.key.to_bytes(), &slot_key(entry.slot));
+    if let Some(expires_ms) = expiry(&entry.key, &entry.value) {
+        note(Table::Expiries, &expiry_key(expires_ms, &entry.key), &[]);
+    }
+    if let (Key::Hold(id), Value::Hold(hold)) = (&entry.key, &entry.value) {
+        for party in [Some(&hold.from), Some(&hold.to), hold.arbiter.as_ref()].into_iter().flatten()
+        {
+            note(Table::Holds, &hold_key(party, Some(id)), &[]);
+        }
+    }
+}
+
+/// The row in [`Table::Holds`] of a party and a hold; without a hold, what all of its rows begin
+/// with.
+pub(super) fn hold_key(party: &AccountId, id: Option<&HoldId>) -> Vec<u8> {
+    let id = id.map(AsRef::as_ref).unwrap_or_default();
+    [party.as_str().as_bytes(), &[SEPARATOR], id].concat()
 }
 
 fn write_transactions(block: &CommittedBlock, plan: &Plan, changes: &mut Changes) {
@@ -137,13 +171,12 @@ fn write_transactions(block: &CommittedBlock, plan: &Plan, changes: &mut Changes
 
 fn write_history(block: &CommittedBlock, plan: &Plan, changes: &mut Changes) {
     let mut key = Vec::new();
-    for (index, step, movement) in &plan.movements {
+    for (index, movement) in &plan.movements {
         let receipt = block.receipts.get(*index as usize);
         let place = Place {
             height: block.header.height,
             time_ms: block.header.timestamp_ms,
             index: *index,
-            step: *step,
             transaction: receipt
                 .map_or_else(TransactionHash::default, |receipt| receipt.transaction),
         };

@@ -3,11 +3,11 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tonle_model::id::{AccountId, AssetId, DomainId};
+use tonle_model::id::{AccountId, AssetId, DomainId, Name};
 
 use super::cache::{Cache, Entry};
 use super::key::Key;
-use super::value::{Account, Asset, Balance, Domain, Value};
+use super::value::{Account, Asset, Balance, Domain, Metadata, Rights, Role, Value};
 use crate::store::{ScanOrder, Store, StoreError, Table, decode_row};
 
 /// Whatever knows the values of state entries: the committed state, or a block being executed.
@@ -43,6 +43,30 @@ pub trait ReadEntries {
     fn balance(&self, account: &AccountId, asset: &AssetId) -> Result<Option<Balance>, StoreError> {
         Ok(match self.value(&Key::Balance(account.clone(), asset.clone()))? {
             Some(Value::Balance(balance)) => Some(balance),
+            _ => None,
+        })
+    }
+
+    /// What an account may do beyond its own.
+    fn rights(&self, id: &AccountId) -> Result<Option<Arc<Rights>>, StoreError> {
+        Ok(match self.value(&Key::Rights(id.clone()))? {
+            Some(Value::Rights(rights)) => Some(rights),
+            _ => None,
+        })
+    }
+
+    /// A role.
+    fn role(&self, id: &Name) -> Result<Option<Arc<Role>>, StoreError> {
+        Ok(match self.value(&Key::Role(id.clone()))? {
+            Some(Value::Role(role)) => Some(role),
+            _ => None,
+        })
+    }
+
+    /// What was noted with an account.
+    fn metadata(&self, id: &AccountId) -> Result<Option<Arc<Metadata>>, StoreError> {
+        Ok(match self.value(&Key::Metadata(id.clone()))? {
+            Some(Value::Metadata(notes)) => Some(notes),
             _ => None,
         })
     }
@@ -86,6 +110,29 @@ impl Entries {
         self.cache.insert(key, entry);
     }
 
+    /// Forgets what was just removed.
+    pub fn removed(&self, key: &Key) {
+        self.cache.remove(key);
+    }
+
+    /// The keys of entries that expired before a time, by expiry, at most `limit`.
+    pub fn expired(&self, time_ms: u64, limit: usize) -> Result<Vec<Key>, StoreError> {
+        let mut keys = Vec::new();
+        self.store.scan(Table::Expiries, &[], ScanOrder::Ascending, &mut |row, _| {
+            let Some((expires_ms, key)) = row.split_first_chunk() else {
+                keys.push(None);
+                return ControlFlow::Break(());
+            };
+            if u64::from_be_bytes(*expires_ms) >= time_ms || keys.len() >= limit {
+                return ControlFlow::Break(());
+            }
+            keys.push(Key::from_bytes(key));
+            ControlFlow::Continue(())
+        })?;
+        let damaged = StoreError::Row { table: Table::Expiries };
+        keys.into_iter().map(|key| key.ok_or(damaged.clone())).collect()
+    }
+
     /// The largest committed key below `key`.
     pub fn predecessor(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let mut found = None;
@@ -119,19 +166,25 @@ impl Entries {
         })?;
         let keys: Vec<&[u8]> = slots.iter().map(Vec::as_slice).collect();
         let rows = self.store.multi_get(Table::Slots, &keys)?;
-        keys.into_iter()
-            .zip(rows)
-            .map(|(slot, row)| {
-                let missing = StoreError::Row { table: Table::Slots };
-                decode_entry(slot_of(slot)?, &row.ok_or(missing)?)
-            })
-            .collect()
+        let mut entries = Vec::with_capacity(rows.len());
+        for (slot, row) in keys.into_iter().zip(rows) {
+            let row = row.ok_or(StoreError::Row { table: Table::Slots })?;
+            // Removed since its key was read.
+            if row != EMPTY_ROW {
+                entries.push(decode_entry(slot_of(slot)?, &row)?);
+            }
+        }
+        Ok(entries)
     }
 
     fn read(&self, key: &Key) -> Result<Option<Entry>, StoreError> {
         let Some(slot) = self.store.get(Table::Keys, &key.to_bytes())? else { return Ok(None) };
         let damaged = || StoreError::Row { table: Table::Slots };
         let row = self.store.get(Table::Slots, &slot)?.ok_or_else(damaged)?;
+        if row == EMPTY_ROW {
+            // Removed since its key was read.
+            return Ok(None);
+        }
         match decode_entry(slot_of(&slot)?, &row)? {
             (found, entry) if found == *key => Ok(Some(entry)),
             _ => Err(damaged()),
@@ -154,6 +207,16 @@ pub fn slot_key(slot: u64) -> [u8; 8] {
 pub fn slot_of(key: &[u8]) -> Result<u64, StoreError> {
     key.try_into().map(u64::from_be_bytes).map_err(|_| StoreError::Row { table: Table::Slots })
 }
+
+/// The row in [`Table::Expiries`] of an entry that can be forgotten after a time.
+pub fn expiry_key(expires_ms: u64, key: &Key) -> Vec<u8> {
+    let mut row = expires_ms.to_be_bytes().to_vec();
+    key.write_to(&mut row);
+    row
+}
+
+/// The row of a slot whose entry was removed: nothing, no value, nothing after it.
+pub const EMPTY_ROW: &[u8] = &[0, 0, 0];
 
 /// Reads the row of a slot: SCALE of the key's bytes, the value's bytes, the next key's bytes.
 pub fn decode_entry(slot: u64, row: &[u8]) -> Result<(Key, Entry), StoreError> {

@@ -12,19 +12,19 @@ use parity_scale_codec::{Compact, Encode};
 use tonle_model::batch::Batch;
 use tonle_model::block::{BlockResult, Header};
 use tonle_model::genesis::{Genesis, Parameters};
-use tonle_model::hash::{BlockHash, Digest256, TransactionHash};
+use tonle_model::hash::{BlockHash, ChainHash, Digest256, TaggedHasher, TransactionHash};
 use tonle_model::leader::LeaderMarks;
-use tonle_model::merkle;
 use tonle_model::receipt::{Outcome, Receipt, RejectionCode, Void};
-use tonle_model::transaction::{SignedTransaction, Step};
+use tonle_model::transaction::SignedTransaction;
 use tonle_model::validators::ValidatorSet;
 use tonle_model::verified::Verified;
+use tonle_model::{merkle, tags};
 
 use super::check::{self, Used};
-use super::entries::ReadEntries;
-use super::instruction::{Failure, Ledger, Movement, Rights};
+use super::entries::{EMPTY_ROW, ReadEntries};
+use super::instruction::{Cause, Failure, Ledger, Movement, Rights, drop_proposal};
 use super::key::Key;
-use super::overlay::{Dirty, Overlay};
+use super::overlay::{Dirty, Fate, Overlay};
 use super::receipts::ReceiptRow;
 use super::tree::{self, StateTree, TreeUpdate};
 use super::value::Value;
@@ -82,8 +82,8 @@ pub(super) struct Plan {
     pub receipts: Vec<ReceiptRow>,
     /// Beside the receipts: places among all transactions of the block.
     pub places: Vec<u32>,
-    /// By position among the receipts and step.
-    pub movements: Vec<(u32, u16, Movement)>,
+    /// By position among the receipts.
+    pub movements: Vec<(u32, Movement)>,
 }
 
 /// What is used up by committed blocks and by this one so far.
@@ -114,9 +114,9 @@ struct Execution<'a> {
     details: Vec<(u32, String)>,
     voids: Vec<(TransactionHash, Void)>,
     voids_per_batch: Vec<u32>,
-    movements: Vec<(u32, u16, Movement)>,
+    movements: Vec<(u32, Movement)>,
     /// Of the transaction being executed.
-    scratch: Vec<(u16, Movement)>,
+    scratch: Vec<Movement>,
 }
 
 impl<'a> Execution<'a> {
@@ -165,14 +165,14 @@ impl<'a> Execution<'a> {
             return Ok(());
         }
         let index = u32::try_from(self.receipts.len()).unwrap_or(u32::MAX);
-        let (outcome, detail) = self.run(transaction.payload().steps.iter())?;
+        let (outcome, detail) = self.run(transaction)?;
         // What was rejected used its hash up, but not its reference: a retry may still succeed.
         let references = match outcome {
             Outcome::Applied => references,
             Outcome::Rejected { .. } => Vec::new(),
         };
         let scratch = self.scratch.drain(..);
-        self.movements.extend(scratch.map(|(step, movement)| (index, step, movement)));
+        self.movements.extend(scratch.map(|movement| (index, movement)));
         self.used.hashes.insert(trace(&transaction.hash()));
         self.used.references.extend(references.iter().copied());
         self.details.extend(detail.map(|detail| (index, detail)));
@@ -187,15 +187,19 @@ impl<'a> Execution<'a> {
 
     /// Runs all steps or leaves nothing of them. A panic rejects the transaction as internal and
     /// drops what it did (consensus.md, What is durable before what).
-    fn run<'s>(
+    fn run(
         &mut self,
-        steps: impl Iterator<Item = &'s Step>,
+        transaction: &SignedTransaction,
     ) -> Result<(Outcome, Option<String>), StoreError> {
-        let mut step = 0;
+        let signers: Vec<_> = transaction.signers().copied().collect();
+        let hash = transaction.hash().0;
+        let mut number = 0;
         let run = catch_unwind(AssertUnwindSafe(|| {
-            for (number, instruction) in (0u16..).zip(steps) {
-                step = number;
-                self.ledger(number, Rights::Checked).execute(instruction)?;
+            for (place, step) in (0u16..).zip(&transaction.payload().steps) {
+                number = place;
+                let cause =
+                    Cause { transaction: hash, step: place, proposal: None, signers: &signers };
+                self.ledger(cause, Rights::Checked).execute(&step.authority, &step.instruction)?;
             }
             Ok(())
         }));
@@ -210,17 +214,32 @@ impl<'a> Execution<'a> {
         };
         self.overlay.roll_back();
         self.scratch.clear();
-        Ok((Outcome::Rejected { code, step }, Some(detail)))
+        Ok((Outcome::Rejected { code, step: number }, Some(detail)))
     }
 
-    fn ledger(&mut self, step: u16, rights: Rights) -> Ledger<'_> {
+    fn ledger<'l>(&'l mut self, cause: Cause<'l>, rights: Rights) -> Ledger<'l> {
         Ledger {
             overlay: &mut self.overlay,
             parameters: &self.parameters,
+            time_ms: self.header.timestamp_ms,
             rights,
-            step,
+            cause,
             movements: &mut self.scratch,
         }
+    }
+
+    /// Forgets what expired before this block (ledger.md, Invoice): a bounded number, the oldest
+    /// first, so that one block's work is bounded too.
+    fn forget_expired(&mut self) -> Result<(), StoreError> {
+        for key in self.overlay.expired(self.header.timestamp_ms)? {
+            if let Some(Value::Proposal(proposal)) = self.overlay.value(&key)? {
+                let Key::Proposal(id) = &key else { continue };
+                drop_proposal(&mut self.overlay, id, &proposal.account)?;
+            }
+            self.overlay.remove(&key)?;
+        }
+        self.overlay.keep();
+        Ok(())
     }
 
     /// Works out the result, beside the tree as it is.
@@ -292,11 +311,17 @@ pub(super) fn execute(
         let voids = execution.voids.len() - voids_before;
         execution.voids_per_batch.push(u32::try_from(voids).unwrap_or(u32::MAX));
     }
+    execution.forget_expired()?;
     let marks = head.marks.after_commit(header, head.validators.count());
     if marks != *head.marks {
         execution.overlay.set(Key::LeaderMarks, Value::LeaderMarks(Arc::new(marks)))?;
     }
     Ok(execution.finish(store, tree)?)
+}
+
+/// Stands for the transaction of a step of the genesis, which has none.
+fn genesis_step(chain: ChainHash, number: u32) -> Digest256 {
+    TaggedHasher::new(tags::GENESIS_STEP).part(chain).part(number.encode()).finish()
 }
 
 /// Executes block 0: the parameters, the validators, no marks, then every step with every right.
@@ -306,6 +331,7 @@ pub(super) fn execute_genesis(
     mut overlay: Overlay,
     store: &dyn Store,
 ) -> Result<Executed, StateError> {
+    let chain = header.chain;
     let parameters = Arc::new(genesis.parameters.clone());
     let validators = Arc::new(genesis.validators.clone());
     overlay.set(Key::Parameters, Value::Parameters(parameters.clone()))?;
@@ -314,7 +340,13 @@ pub(super) fn execute_genesis(
     let window = Window::default();
     let mut execution = Execution::new(header, parameters, overlay, &window);
     for (number, step) in (0u32..).zip(&genesis.steps) {
-        let done = execution.ledger(0, Rights::All).execute(step);
+        let cause = Cause {
+            transaction: genesis_step(chain, number),
+            step: 0,
+            proposal: None,
+            signers: &[],
+        };
+        let done = execution.ledger(cause, Rights::All).execute(&step.authority, &step.instruction);
         done.map_err(|failure| match failure {
             Failure::Fatal(error) => StateError::Fatal(error),
             Failure::Rejected { code, detail } => {
@@ -323,7 +355,7 @@ pub(super) fn execute_genesis(
         })?;
         execution.overlay.keep();
         let scratch = execution.scratch.drain(..);
-        execution.movements.extend(scratch.map(|(step, movement)| (number, step, movement)));
+        execution.movements.extend(scratch.map(|movement| (number, movement)));
     }
     Ok(execution.finish(store, &mut StateTree::default())?)
 }
@@ -358,6 +390,11 @@ fn encode_rows(dirty: &[Dirty]) -> (Vec<u8>, Vec<usize>) {
     let mut ends = Vec::with_capacity(dirty.len());
     let mut key = Vec::new();
     for entry in dirty {
+        if matches!(entry.fate, Fate::Removed | Fate::Passed) {
+            bytes.extend_from_slice(EMPTY_ROW);
+            ends.push(bytes.len());
+            continue;
+        }
         key.clear();
         entry.key.write_to(&mut key);
         for part in [&key[..], &entry.value.to_bytes(), &entry.next] {

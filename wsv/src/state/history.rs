@@ -1,6 +1,6 @@
 //! The history of an account: one line per change of one of its balances (ledger.md, Reading).
 //!
-//! Lines stand under (account, asset, block time, index, step, direction). Block time grows with
+//! Lines stand under (account, asset, block time, index, step, part, direction). Block time grows with
 //! height and belongs to one block, so time bounds are key bounds; a page of one asset is one range
 //! scan, and a page of an account merges the ranges of its assets. Nothing scans the chain.
 
@@ -35,31 +35,39 @@ pub enum Direction {
     Out,
 }
 
-/// A place in an account's history. No two lines of an account share one: a step changes an
-/// account's balance of one asset at most once in each direction.
+/// A place in an account's history. No two lines of an account share one: an instruction changes
+/// what an account owns of one asset at most once in each direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HistoryCursor {
     time_ms: u64,
     index: u32,
     step: u16,
+    part: u16,
     direction: u8,
 }
 
 /// Bytes of a cursor in a key.
-const CURSOR_BYTES: usize = 8 + 4 + 2 + 1;
+const CURSOR_BYTES: usize = 8 + 4 + 2 + 2 + 1;
 
 impl HistoryCursor {
-    const LAST: Self =
-        Self { time_ms: u64::MAX, index: u32::MAX, step: u16::MAX, direction: u8::MAX };
+    const LAST: Self = Self {
+        time_ms: u64::MAX,
+        index: u32::MAX,
+        step: u16::MAX,
+        part: u16::MAX,
+        direction: u8::MAX,
+    };
 
     fn to_bytes(self) -> [u8; CURSOR_BYTES] {
         let mut bytes = [0; CURSOR_BYTES];
         let (time, rest) = bytes.split_at_mut(8);
         let (index, rest) = rest.split_at_mut(4);
-        let (step, direction) = rest.split_at_mut(2);
+        let (step, rest) = rest.split_at_mut(2);
+        let (part, direction) = rest.split_at_mut(2);
         time.copy_from_slice(&self.time_ms.to_be_bytes());
         index.copy_from_slice(&self.index.to_be_bytes());
         step.copy_from_slice(&self.step.to_be_bytes());
+        part.copy_from_slice(&self.part.to_be_bytes());
         direction.fill(self.direction);
         bytes
     }
@@ -68,11 +76,13 @@ impl HistoryCursor {
         let (time, rest) = bytes.split_first_chunk()?;
         let (index, rest) = rest.split_first_chunk()?;
         let (step, rest) = rest.split_first_chunk()?;
+        let (part, rest) = rest.split_first_chunk()?;
         let [direction] = rest else { return None };
         Some(Self {
             time_ms: u64::from_be_bytes(*time),
             index: u32::from_be_bytes(*index),
             step: u16::from_be_bytes(*step),
+            part: u16::from_be_bytes(*part),
             direction: *direction,
         })
     }
@@ -162,8 +172,6 @@ pub struct Place {
     pub time_ms: u64,
     /// The transaction's place among the receipts.
     pub index: u32,
-    /// The step's place in the transaction.
-    pub step: u16,
     /// The transaction.
     pub transaction: TransactionHash,
 }
@@ -184,10 +192,11 @@ pub fn put_movement(changes: &mut Changes, key: &mut Vec<u8>, place: Place, move
         Direction::In => 0,
         Direction::Out => 1,
     };
-    let Place { height, time_ms, index, step, transaction } = place;
+    let Place { height, time_ms, index, transaction } = place;
+    let Movement { step, part, .. } = *movement;
     key.clear();
     write_prefix(key, &movement.account, &movement.asset);
-    key.extend_from_slice(&HistoryCursor { time_ms, index, step, direction }.to_bytes());
+    key.extend_from_slice(&HistoryCursor { time_ms, index, step, part, direction }.to_bytes());
     let row = HistoryRow {
         height,
         counterparty: movement.counterparty.clone(),

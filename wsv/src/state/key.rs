@@ -1,13 +1,37 @@
 //! The keys of state entries, and their order.
 //!
-//! A key is a tag byte, then names with a zero byte between them. Zero is below every character of
-//! a name, so `a@b` and everything under it stands before `a@bc`. The order is part of the state:
-//! a leaf of the state tree names the key after its own (ledger.md, What is certified).
+//! A key is a tag byte, then names with a zero byte between them, then numbers and hashes of fixed
+//! width. Zero is below every character of a name, so `a@b` and everything under it stands before
+//! `a@bc`. The order is part of the state: a leaf of the state tree names the key after its own
+//! (ledger.md, What is certified).
 
-use tonle_model::id::{AccountId, AssetId, DomainId};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use tonle_model::amount::Amount;
+use tonle_model::hash::{Digest256, HoldId, ProposalId};
+use tonle_model::id::{AccountId, AssetId, DomainId, Name};
+use tonle_model::limits;
+use tonle_model::string::Text;
 
 /// Stands between names.
 pub const SEPARATOR: u8 = 0;
+
+/// Which payment an invoice makes single-use. Amount and asset are part of it, so that nobody
+/// blocks a code by paying one riel on it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct InvoiceKey {
+    /// Who is paid.
+    pub payee: AccountId,
+    /// The payee's name for it.
+    pub id: Text<{ limits::INVOICE_ID_BYTES_MAX }>,
+    /// Of what.
+    pub asset: AssetId,
+    /// How much.
+    pub amount: Amount,
+    /// Not payable after.
+    pub expires_ms: u64,
+}
 
 /// What a state entry is about.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,6 +50,20 @@ pub enum Key {
     Asset(AssetId),
     /// What an account has of an asset.
     Balance(AccountId, AssetId),
+    /// What an account may do beyond its own.
+    Rights(AccountId),
+    /// A named set of permissions.
+    Role(Name),
+    /// Money set aside.
+    Hold(HoldId),
+    /// A single-use payment that was made or is reserved.
+    Invoice(Arc<InvoiceKey>),
+    /// What an account's signatories may approve.
+    Proposal(ProposalId),
+    /// Which proposals an account has.
+    Proposals(AccountId),
+    /// What was noted with an account.
+    Metadata(AccountId),
 }
 
 impl Key {
@@ -37,6 +75,10 @@ impl Key {
     pub const ASSET: u8 = 6;
     /// Tag of [`Key::Balance`].
     pub const BALANCE: u8 = 7;
+    /// Tag of [`Key::Role`].
+    pub const ROLE: u8 = 9;
+    /// Tag of [`Key::Invoice`].
+    pub const INVOICE: u8 = 11;
 
     /// The key as bytes, in the order of keys.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -47,43 +89,105 @@ impl Key {
 
     /// Appends the key's bytes.
     pub fn write_to(&self, bytes: &mut Vec<u8>) {
-        let mut tagged = |tag: u8, name: &str| {
+        let mut tagged = |tag: u8, rest: &[u8]| {
             bytes.push(tag);
-            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(rest);
         };
         match self {
-            Self::Parameters => tagged(1, ""),
-            Self::Validators => tagged(2, ""),
-            Self::LeaderMarks => tagged(3, ""),
-            Self::Domain(id) => tagged(Self::DOMAIN, id.as_str()),
-            Self::Account(id) => tagged(Self::ACCOUNT, id.as_str()),
-            Self::Asset(id) => tagged(Self::ASSET, id.as_str()),
+            Self::Parameters => tagged(1, b""),
+            Self::Validators => tagged(2, b""),
+            Self::LeaderMarks => tagged(3, b""),
+            Self::Domain(id) => tagged(Self::DOMAIN, id.as_str().as_bytes()),
+            Self::Account(id) => tagged(Self::ACCOUNT, id.as_str().as_bytes()),
+            Self::Asset(id) => tagged(Self::ASSET, id.as_str().as_bytes()),
             Self::Balance(account, asset) => {
-                tagged(Self::BALANCE, account.as_str());
+                tagged(Self::BALANCE, account.as_str().as_bytes());
                 bytes.push(SEPARATOR);
                 bytes.extend_from_slice(asset.as_str().as_bytes());
             }
+            Self::Rights(id) => tagged(8, id.as_str().as_bytes()),
+            Self::Role(id) => tagged(Self::ROLE, id.as_str().as_bytes()),
+            Self::Hold(id) => tagged(10, id.as_ref()),
+            Self::Invoice(invoice) => {
+                bytes.extend_from_slice(&Self::invoices(&invoice.payee, invoice.id.as_str()));
+                bytes.extend_from_slice(invoice.asset.as_str().as_bytes());
+                bytes.push(SEPARATOR);
+                bytes.extend_from_slice(&invoice.amount.minor().to_be_bytes());
+                bytes.extend_from_slice(&invoice.expires_ms.to_be_bytes());
+            }
+            Self::Proposal(id) => tagged(12, id.as_ref()),
+            Self::Proposals(id) => tagged(13, id.as_str().as_bytes()),
+            Self::Metadata(id) => tagged(14, id.as_str().as_bytes()),
         }
+    }
+
+    /// What the keys of all balances of an account begin with.
+    pub fn balances(account: &AccountId) -> Vec<u8> {
+        [&[Self::BALANCE], account.as_str().as_bytes(), &[SEPARATOR]].concat()
+    }
+
+    /// What the keys of all invoices of a payee with an id begin with.
+    pub fn invoices(payee: &AccountId, id: &str) -> Vec<u8> {
+        let tag = [Self::INVOICE];
+        let parts = [&tag[..], payee.as_str().as_bytes(), &[SEPARATOR], id.as_bytes()];
+        let mut bytes = parts.concat();
+        bytes.push(SEPARATOR);
+        bytes
     }
 
     /// Reads a key; `None` if these bytes are none.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (tag, rest) = bytes.split_first()?;
-        let name = std::str::from_utf8(rest).ok()?;
-        match (*tag, name) {
-            (1, "") => Some(Self::Parameters),
-            (2, "") => Some(Self::Validators),
-            (3, "") => Some(Self::LeaderMarks),
-            (Self::DOMAIN, name) => name.parse().ok().map(Self::Domain),
-            (Self::ACCOUNT, name) => name.parse().ok().map(Self::Account),
-            (Self::ASSET, name) => name.parse().ok().map(Self::Asset),
+        match (*tag, rest) {
+            (1, []) => Some(Self::Parameters),
+            (2, []) => Some(Self::Validators),
+            (3, []) => Some(Self::LeaderMarks),
+            (Self::DOMAIN, name) => id(name).map(Self::Domain),
+            (Self::ACCOUNT, name) => id(name).map(Self::Account),
+            (Self::ASSET, name) => id(name).map(Self::Asset),
             (Self::BALANCE, names) => {
-                let (account, asset) = names.split_once(char::from(SEPARATOR))?;
-                Some(Self::Balance(account.parse().ok()?, asset.parse().ok()?))
+                let (account, asset) = split(names)?;
+                Some(Self::Balance(id(account)?, id(asset)?))
             }
+            (8, name) => id(name).map(Self::Rights),
+            (Self::ROLE, name) => id(name).map(Self::Role),
+            (10, hash) => Some(Self::Hold(HoldId(digest(hash)?))),
+            (Self::INVOICE, parts) => invoice(parts).map(|key| Self::Invoice(Arc::new(key))),
+            (12, hash) => Some(Self::Proposal(ProposalId(digest(hash)?))),
+            (13, name) => id(name).map(Self::Proposals),
+            (14, name) => id(name).map(Self::Metadata),
             _ => None,
         }
     }
+}
+
+fn id<T: FromStr>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+fn digest(bytes: &[u8]) -> Option<Digest256> {
+    bytes.try_into().ok().map(Digest256)
+}
+
+/// What stands before the first separator, and after it.
+fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = bytes.iter().position(|byte| *byte == SEPARATOR)?;
+    let (name, rest) = bytes.split_at(at);
+    Some((name, rest.get(1..)?))
+}
+
+fn invoice(bytes: &[u8]) -> Option<InvoiceKey> {
+    let (payee, rest) = split(bytes)?;
+    let (name, rest) = split(rest)?;
+    let (asset, numbers) = split(rest)?;
+    let (amount, expires_ms) = numbers.split_first_chunk()?;
+    Some(InvoiceKey {
+        payee: id(payee)?,
+        id: id(name)?,
+        asset: id(asset)?,
+        amount: Amount::from_minor(u128::from_be_bytes(*amount)),
+        expires_ms: u64::from_be_bytes(expires_ms.try_into().ok()?),
+    })
 }
 
 #[cfg(test)]
@@ -91,6 +195,15 @@ mod tests {
     use super::*;
 
     fn keys() -> Vec<Key> {
+        let invoice = |id: &str, amount| {
+            Key::Invoice(Arc::new(InvoiceKey {
+                payee: "sok@a".parse().unwrap(),
+                id: id.parse().unwrap(),
+                asset: "khr#nbc".parse().unwrap(),
+                amount: Amount::from_minor(amount),
+                expires_ms: 7,
+            }))
+        };
         vec![
             Key::Parameters,
             Key::Validators,
@@ -101,6 +214,17 @@ mod tests {
             Key::Balance("sok@a".parse().unwrap(), "khr#nbc".parse().unwrap()),
             Key::Balance("sok@a".parse().unwrap(), "usd#nbc".parse().unwrap()),
             Key::Balance("sok@a0".parse().unwrap(), "khr#nbc".parse().unwrap()),
+            Key::Rights("sok@a".parse().unwrap()),
+            Key::Role("teller".parse().unwrap()),
+            Key::Hold(HoldId(Digest256([0; 32]))),
+            Key::Hold(HoldId(Digest256([9; 32]))),
+            invoice("", 3),
+            invoice("a", 1),
+            invoice("a", 256),
+            invoice("a b", 1),
+            Key::Proposal(ProposalId(Digest256([0; 32]))),
+            Key::Proposals("sok@a".parse().unwrap()),
+            Key::Metadata("sok@a".parse().unwrap()),
         ]
     }
 
@@ -110,8 +234,8 @@ mod tests {
             assert_eq!(Key::from_bytes(&key.to_bytes()), Some(key));
         }
         let bytes: Vec<_> = keys().iter().map(Key::to_bytes).collect();
-        assert!(bytes.is_sorted(), "balances of one account stand together");
-        for bad in [&[][..], &[0], &[1, 97], &[4], &[5, 97], &[7, 97, 64, 98], &[8]] {
+        assert!(bytes.is_sorted(), "what belongs together stands together");
+        for bad in [&[][..], &[0], &[1, 97], &[4], &[5, 97], &[7, 97, 64, 98], &[10, 1], &[15]] {
             assert_eq!(Key::from_bytes(bad), None);
         }
     }

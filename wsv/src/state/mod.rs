@@ -16,11 +16,13 @@ mod history;
 mod instruction;
 mod key;
 mod overlay;
+mod proof;
 mod reader;
 mod receipts;
 mod redo;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod tree;
 mod value;
 mod window;
@@ -45,9 +47,14 @@ pub use execute::{CommittedBlock, Executed};
 pub use history::{
     CursorError, Direction, HistoryCursor, HistoryEntry, HistoryPage, HistoryQuery, PAGE_MAX,
 };
-pub use reader::WorldReader;
+pub use key::InvoiceKey;
+pub use proof::{ReceiptProof, StateProof};
+pub use reader::{TakenInvoice, WorldReader};
 pub use receipts::TransactionRecord;
-pub use value::{Account, Asset, Balance, Domain};
+pub use value::{
+    Account, AccountStatus, Asset, Balance, Domain, Hold, Limit, Metadata, PaidInvoice, Proposal,
+    Rights, Role,
+};
 
 use cache::Cache;
 use entries::Entries;
@@ -195,6 +202,11 @@ impl World {
     /// Where the state is.
     pub fn committed(&self) -> Committed {
         self.shared.head().committed
+    }
+
+    /// How many slots the state tree has, empty ones included.
+    pub fn slots(&self) -> u64 {
+        self.tree.slots()
     }
 
     /// A handle for other threads.

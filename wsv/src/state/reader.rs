@@ -3,26 +3,41 @@
 //! Each answer is committed state. Two answers may be of two heights: whoever needs one of several
 //! entries at one moment asks for the page that has them all.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
 
+use tonle_model::amount::Amount;
 use tonle_model::block::BlockResult;
 use tonle_model::genesis::Parameters;
-use tonle_model::hash::{ChainHash, TransactionHash};
-use tonle_model::id::{AccountId, AssetId, DomainId};
+use tonle_model::hash::{ChainHash, Digest256, HoldId, ProposalId, TransactionHash};
+use tonle_model::id::{AccountId, AssetId, DomainId, Name};
 use tonle_model::leader::LeaderMarks;
 use tonle_model::number::Height;
+use tonle_model::permission::Permission;
 use tonle_model::receipt::Receipt;
 use tonle_model::validators::ValidatorSet;
 
+use super::commit::hold_key;
 use super::entries::ReadEntries;
 use super::history::{self, HistoryPage, HistoryQuery};
-use super::key::{Key, SEPARATOR};
+use super::instruction;
+use super::key::{InvoiceKey, Key};
 use super::receipts::{self, TransactionRecord};
-use super::value::{Account, Asset, Balance, Domain, Value};
+use super::totals;
+use super::value::{
+    Account, Asset, Balance, Domain, Hold, Metadata, PaidInvoice, Proposal, Rights, Role, Value,
+};
 use super::{Committed, Shared, StateError};
+use crate::store::{ScanOrder, Table};
 
 /// Most assets of one account that a history without an asset looks through.
 const HISTORY_ASSETS_MAX: usize = 1_000;
+
+/// A single-use payment: which, and who made or reserved it.
+pub type TakenInvoice = (Arc<InvoiceKey>, Arc<PaidInvoice>);
+
+/// Most payments of one invoice id that are listed.
+const INVOICES_MAX: usize = 1_000;
 
 /// A cheap handle for reading the state from any thread.
 #[derive(Clone)]
@@ -132,14 +147,145 @@ impl WorldReader {
         after: Option<&AssetId>,
         limit: usize,
     ) -> Result<Vec<(AssetId, Balance)>, StateError> {
-        let mut prefix = vec![Key::BALANCE];
-        prefix.extend_from_slice(account.as_str().as_bytes());
-        prefix.push(SEPARATOR);
+        let prefix = Key::balances(account);
         let after = after.map(|asset| Key::Balance(account.clone(), asset.clone()));
         self.list(&prefix, after, limit, |entry| match entry {
             (Key::Balance(_, asset), Value::Balance(balance)) => Some((asset, balance)),
             _ => None,
         })
+    }
+
+    /// What the accounts of each domain own of an asset together, in order of name, after one, at
+    /// most `limit`.
+    pub fn totals(
+        &self,
+        asset: &AssetId,
+        after: Option<&DomainId>,
+        limit: usize,
+    ) -> Result<Vec<(DomainId, Amount)>, StateError> {
+        Ok(totals::totals(&*self.shared.store, asset, after, limit)?)
+    }
+
+    /// What an account may do beyond its own; `None` if it was given nothing.
+    pub fn rights(&self, id: &AccountId) -> Result<Option<Arc<Rights>>, StateError> {
+        Ok(self.shared.entries.rights(id)?)
+    }
+
+    /// Whether an account holds a right: by ownership, directly, or by a role.
+    pub fn holds_permission(
+        &self,
+        id: &AccountId,
+        permission: &Permission,
+    ) -> Result<bool, StateError> {
+        Ok(instruction::holds(&self.shared.entries, &self.parameters(), id, permission)?)
+    }
+
+    /// What was noted with an account.
+    pub fn metadata(&self, id: &AccountId) -> Result<Option<Arc<Metadata>>, StateError> {
+        Ok(self.shared.entries.metadata(id)?)
+    }
+
+    /// A role.
+    pub fn role(&self, id: &Name) -> Result<Option<Arc<Role>>, StateError> {
+        Ok(self.shared.entries.role(id)?)
+    }
+
+    /// Roles in order of name, after one, at most `limit`.
+    pub fn roles(
+        &self,
+        after: Option<&Name>,
+        limit: usize,
+    ) -> Result<Vec<(Name, Arc<Role>)>, StateError> {
+        self.list(&[Key::ROLE], after.cloned().map(Key::Role), limit, |entry| match entry {
+            (Key::Role(id), Value::Role(role)) => Some((id, role)),
+            _ => None,
+        })
+    }
+
+    /// A hold that was neither settled nor released.
+    pub fn hold(&self, id: &HoldId) -> Result<Option<Arc<Hold>>, StateError> {
+        Ok(match self.shared.entries.value(&Key::Hold(*id))? {
+            Some(Value::Hold(hold)) => Some(hold),
+            _ => None,
+        })
+    }
+
+    /// The holds that an account is a party of, in order of id, after one, at most `limit`; fewer
+    /// only at the end.
+    pub fn holds_of(
+        &self,
+        party: &AccountId,
+        after: Option<&HoldId>,
+        limit: usize,
+    ) -> Result<Vec<(HoldId, Arc<Hold>)>, StateError> {
+        let mut after = after.copied();
+        let mut holds = Vec::new();
+        loop {
+            let ids = self.hold_ids(party, after.as_ref(), limit - holds.len())?;
+            after = ids.last().copied();
+            for id in &ids {
+                // One that was settled since its id was read is left out.
+                holds.extend(self.hold(id)?.map(|hold| (*id, hold)));
+            }
+            if ids.is_empty() || holds.len() >= limit {
+                return Ok(holds);
+            }
+        }
+    }
+
+    fn hold_ids(
+        &self,
+        party: &AccountId,
+        after: Option<&HoldId>,
+        limit: usize,
+    ) -> Result<Vec<HoldId>, StateError> {
+        let prefix = hold_key(party, None);
+        let start = hold_key(party, after);
+        let mut ids = Vec::new();
+        let store = &self.shared.store;
+        store.scan(Table::Holds, &start, ScanOrder::Ascending, &mut |row, _| {
+            let id = row.strip_prefix(&prefix[..]).and_then(|id| id.try_into().ok());
+            match id.map(|id| HoldId(Digest256(id))) {
+                Some(id) if ids.len() < limit => {
+                    ids.extend(Some(id).filter(|id| Some(id) != after));
+                    ControlFlow::Continue(())
+                }
+                _ => ControlFlow::Break(()),
+            }
+        })?;
+        Ok(ids)
+    }
+
+    /// The payments that a payee's invoice id was used for, and that have not been forgotten.
+    pub fn invoices(&self, payee: &AccountId, id: &str) -> Result<Vec<TakenInvoice>, StateError> {
+        self.list(&Key::invoices(payee, id), None, INVOICES_MAX, |entry| match entry {
+            (Key::Invoice(key), Value::Invoice(paid)) => Some((key, paid)),
+            _ => None,
+        })
+    }
+
+    /// A proposal that was neither run nor withdrawn.
+    pub fn proposal(&self, id: &ProposalId) -> Result<Option<Arc<Proposal>>, StateError> {
+        Ok(match self.shared.entries.value(&Key::Proposal(*id))? {
+            Some(Value::Proposal(proposal)) => Some(proposal),
+            _ => None,
+        })
+    }
+
+    /// The open proposals of an account, in the order in which they were made.
+    pub fn proposals_of(
+        &self,
+        id: &AccountId,
+    ) -> Result<Vec<(ProposalId, Arc<Proposal>)>, StateError> {
+        let ids = match self.shared.entries.value(&Key::Proposals(id.clone()))? {
+            Some(Value::Proposals(ids)) => ids,
+            _ => return Ok(Vec::new()),
+        };
+        let mut proposals = Vec::with_capacity(ids.len());
+        for id in ids.iter() {
+            proposals.extend(self.proposal(id)?.map(|proposal| (*id, proposal)));
+        }
+        Ok(proposals)
     }
 
     /// A page of an account's history.

@@ -5,7 +5,9 @@
 //! hashed from its slots when a block first touches it.
 //!
 //! A block's changes are worked out level by level beside the tree ([`StateTree::preview`]) and
-//! taken over when the block is committed ([`StateTree::apply`]).
+//! taken over when the block is committed ([`StateTree::apply`]). Of the subtrees, those that were
+//! not touched for longest are dropped from memory when there are too many: slots that were left
+//! empty must not cost memory for ever.
 
 use std::ops::ControlFlow;
 
@@ -20,6 +22,9 @@ const SUBTREE_LEVELS: usize = 10;
 /// Slots of a subtree.
 pub const SUBTREE_SLOTS: u64 = 1 << SUBTREE_LEVELS;
 
+/// Most subtrees in memory, at 64 KiB each: some two million slots.
+const LOADED_MAX: usize = if cfg!(test) { 4 } else { 2_048 };
+
 /// The hash of a slot, over its row: SCALE of key, value and next key, each as bytes.
 pub fn leaf(row: &[u8]) -> Digest256 {
     TaggedHasher::new(tags::STATE_LEAF).part(row).finish()
@@ -28,12 +33,22 @@ pub fn leaf(row: &[u8]) -> Digest256 {
 /// The nodes of one level, from the left.
 type Level = Vec<Digest256>;
 
+/// Levels 0 to 9 of a subtree.
+struct Subtree {
+    levels: Vec<Level>,
+    /// The round in which it was last touched.
+    touched: u64,
+}
+
 /// The tree with its interior in memory.
 #[derive(Default)]
 pub struct StateTree {
     slots: u64,
-    /// Levels 0 to 9 of each subtree, once loaded.
-    subtrees: Vec<Option<Vec<Level>>>,
+    /// Those that are loaded.
+    subtrees: Vec<Option<Subtree>>,
+    loaded: usize,
+    /// How many blocks were applied since the start.
+    round: u64,
     /// Level 10, the roots of the subtrees, and those above.
     upper: Vec<Level>,
 }
@@ -74,8 +89,9 @@ impl StateTree {
         if roots.len() as u64 != expected {
             return Err(StoreError::Row { table: Table::Subtrees });
         }
-        let subtrees = vec![None; roots.len()];
-        Ok(Self { slots, subtrees, upper: levels_above(roots) })
+        let mut subtrees = Vec::new();
+        subtrees.resize_with(roots.len(), || None);
+        Ok(Self { slots, subtrees, upper: levels_above(roots), ..Self::default() })
     }
 
     /// The root of the tree as it is.
@@ -127,6 +143,29 @@ impl StateTree {
                 self.set(level, index, hash);
             }
         }
+        self.round += 1;
+        self.drop_oldest();
+    }
+
+    /// Makes room when too many subtrees are loaded: a quarter of it at once, so that looking for
+    /// the oldest is rare. What an outstanding preview loaded is not needed any more: the block
+    /// that was just applied is not its parent.
+    fn drop_oldest(&mut self) {
+        if self.loaded <= LOADED_MAX {
+            return;
+        }
+        let loaded = self.subtrees.iter().enumerate();
+        let mut ages: Vec<_> = loaded
+            .filter_map(|(number, subtree)| Some((subtree.as_ref()?.touched, number)))
+            .collect();
+        ages.sort_unstable();
+        let surplus = ages.len().saturating_sub(LOADED_MAX - LOADED_MAX / 4);
+        for (_, number) in ages.into_iter().take(surplus) {
+            if let Some(subtree) = self.subtrees.get_mut(number) {
+                *subtree = None;
+                self.loaded -= 1;
+            }
+        }
     }
 
     /// The changed nodes above the changed nodes of a level that is `width` nodes wide.
@@ -160,7 +199,7 @@ impl StateTree {
             return self.upper.get(level - SUBTREE_LEVELS)?.get(index as usize).copied();
         };
         let subtree = self.subtrees.get((index >> shift) as usize)?.as_ref()?;
-        subtree.get(level)?.get((index & ((1 << shift) - 1)) as usize).copied()
+        subtree.levels.get(level)?.get((index & ((1 << shift) - 1)) as usize).copied()
     }
 
     fn set(&mut self, level: usize, index: u64, hash: Digest256) {
@@ -169,8 +208,13 @@ impl StateTree {
                 let Some(subtree) = self.subtrees.get_mut((index >> shift) as usize) else {
                     return;
                 };
-                let levels = subtree.get_or_insert_with(|| vec![Level::new(); SUBTREE_LEVELS]);
-                (levels.get_mut(level), index & ((1 << shift) - 1))
+                self.loaded += usize::from(subtree.is_none());
+                let touched = self.round;
+                let subtree = subtree.get_or_insert_with(|| Subtree {
+                    levels: vec![Level::new(); SUBTREE_LEVELS],
+                    touched,
+                });
+                (subtree.levels.get_mut(level), index & ((1 << shift) - 1))
             }
             _ => {
                 let level = level - SUBTREE_LEVELS;
@@ -192,7 +236,8 @@ impl StateTree {
     /// Hashes a subtree from its slots, once.
     fn load(&mut self, store: &dyn Store, number: u64) -> Result<(), StoreError> {
         let Some(subtree) = self.subtrees.get_mut(number as usize) else { return Ok(()) };
-        if subtree.is_some() {
+        if let Some(subtree) = subtree {
+            subtree.touched = self.round;
             return Ok(());
         }
         let damaged = StoreError::Row { table: Table::Slots };
@@ -221,7 +266,8 @@ impl StateTree {
         if root != self.upper.first().and_then(|roots| roots.get(number as usize)).copied() {
             return Err(damaged);
         }
-        *subtree = Some(levels);
+        *subtree = Some(Subtree { levels, touched: self.round });
+        self.loaded += 1;
         Ok(())
     }
 }
@@ -312,6 +358,21 @@ mod tests {
                     prop_assert_eq!(tree.root(), naive(&rows));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_was_dropped_from_memory_comes_back() {
+        let store = MemoryStore::new();
+        let mut tree = StateTree::default();
+        let mut rows = Vec::new();
+        block(&mut tree, &store, &mut rows, &[], 9 * SUBTREE_SLOTS + 5);
+        for version in 0..40 {
+            let slot = u64::from(version) * 7_777;
+            block(&mut tree, &store, &mut rows, &[(slot, version)], 1);
+            assert!(tree.loaded <= LOADED_MAX);
+            assert_eq!(tree.subtrees.iter().flatten().count(), tree.loaded);
+            assert_eq!(tree.root(), naive(&rows));
         }
     }
 

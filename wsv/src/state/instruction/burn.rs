@@ -3,46 +3,36 @@
 //! | In this order | Otherwise |
 //! |---|---|
 //! | the asset exists | `unknown_asset` |
-//! | the authority owns the asset | `permission_denied` |
+//! | the authority holds `burn` of the asset | `permission_denied` |
 //! | no more decimals than the asset | `too_many_decimals` |
 //! | more than zero | `zero_amount` |
+//! | the authority is not frozen | `account_frozen` |
 //! | the authority has that much available | `insufficient_balance` |
 //!
-//! The authority's history names itself.
+//! The authority's history names itself. No limit: nobody is sent anything.
 
-use std::sync::Arc;
-
-use tonle_model::amount::{Amount, Decimal};
+use tonle_model::amount::Decimal;
 use tonle_model::id::{AccountId, AssetId};
-use tonle_model::string::Text;
+use tonle_model::instruction::Memo;
+use tonle_model::permission::Permission;
 
-use super::{Failure, Ledger, Movement, overflow, positive};
-use crate::state::history::Direction;
-use crate::state::key::Key;
-use crate::state::value::{Asset, Value};
+use super::money::{Flow, check_sends};
+use super::{Failure, Ledger, overflow, positive};
+use crate::state::value::Asset;
 
 pub fn execute(
     ledger: &mut Ledger<'_>,
-    authority: &AccountId,
+    by: &AccountId,
     id: &AssetId,
     amount: Decimal,
 ) -> Result<(), Failure> {
     let asset = ledger.asset(id)?;
-    let detail = format_args!("only {} burns {id}", asset.owner);
-    ledger.permit(*authority == asset.owner, detail)?;
+    ledger.permit(by, Permission::Burn(id.clone()))?;
     let amount = positive(amount, id, asset.scale)?;
-    let movement = Movement {
-        account: authority.clone(),
-        asset: id.clone(),
-        direction: Direction::Out,
-        counterparty: authority.clone(),
-        amount,
-        balance: Amount::ZERO,
-        memo: Text::default(),
-    };
-    ledger.debit(movement, asset.scale)?;
+    check_sends(by, &*ledger.account(by)?)?;
+    let flow = Flow { from: by, to: by, asset: id, amount, memo: &Memo::default() };
+    ledger.debit(flow, asset.scale)?;
     // A balance is part of the supply, so this fails only if the state is not what it should be.
     let Some(supply) = asset.supply.checked_sub(amount) else { return overflow(id) };
-    let asset = Asset { supply, ..(*asset).clone() };
-    ledger.set(Key::Asset(id.clone()), Value::Asset(Arc::new(asset)))
+    ledger.set_asset(id, Asset { supply, ..(*asset).clone() })
 }

@@ -3,31 +3,60 @@
 //! Each stands in a file of its own that begins with its rules: what it needs, in the order it is
 //! checked, and what a failure is called. An instruction that fails may have changed something
 //! before; the caller undoes the whole transaction.
+//!
+//! What several share stands beside them: [`rights`] says who may do what, [`money`] moves
+//! balances and counts limits, [`invoice`] makes payments single-use.
 
+mod add_signatory;
+mod approve;
 mod burn;
+mod freeze;
+mod grant;
+mod grant_role;
+mod hold;
+mod invoice;
+mod metadata;
 mod mint;
+mod money;
+mod proposal;
+mod propose;
 mod register_account;
 mod register_asset;
 mod register_domain;
+mod register_role;
+mod release;
+mod remove_signatory;
+mod rights;
+mod set_limit;
+mod set_parameter;
+mod set_quorum;
+mod set_tier;
+mod settle;
+mod signatories;
 mod transfer;
+mod unregister_account;
+mod withdraw;
 
 use std::fmt::Display;
 use std::sync::Arc;
 
 use tonle_model::amount::{Amount, AmountError, Decimal};
 use tonle_model::genesis::Parameters;
+use tonle_model::hash::Digest256;
 use tonle_model::id::{AccountId, AssetId, DomainId};
-use tonle_model::limits;
+use tonle_model::instruction::Instruction;
+use tonle_model::key::PublicKey;
 use tonle_model::receipt::RejectionCode;
-use tonle_model::string::Text;
-use tonle_model::transaction::{Instruction, Step};
 
 use super::entries::ReadEntries;
-use super::history::Direction;
 use super::key::Key;
 use super::overlay::Overlay;
-use super::value::{Account, Asset, Balance, Domain, Value};
+use super::value::{Account, Asset, Domain, Value};
 use crate::store::StoreError;
+
+pub use money::Movement;
+pub use proposal::drop_proposal;
+pub use rights::holds;
 
 /// Why a step did not take effect.
 #[derive(Debug)]
@@ -63,23 +92,24 @@ pub enum Rights {
     All,
 }
 
-/// One side of a change of balance, for the history.
-#[derive(Debug, Clone)]
-pub struct Movement {
-    /// Whose balance.
-    pub account: AccountId,
-    /// Of what.
-    pub asset: AssetId,
-    /// In or out.
-    pub direction: Direction,
-    /// From or to whom.
-    pub counterparty: AccountId,
-    /// How much.
-    pub amount: Amount,
-    /// What the account owns afterwards, held included.
-    pub balance: Amount,
-    /// The memo of a transfer.
-    pub memo: Text<{ limits::MEMO_BYTES_MAX }>,
+/// What runs an instruction, and where: a step of a transaction, or one instruction of a proposal.
+#[derive(Debug, Clone, Copy)]
+pub struct Cause<'a> {
+    /// The transaction.
+    pub transaction: Digest256,
+    /// The step of the transaction.
+    pub step: u16,
+    /// The proposal that the step runs, and the place of the instruction in it.
+    pub proposal: Option<(Digest256, u16)>,
+    /// The keys that signed the transaction.
+    pub signers: &'a [PublicKey],
+}
+
+impl Cause<'_> {
+    /// What names whatever the instruction makes: unique in the network's whole life.
+    fn origin(&self) -> (Digest256, u16) {
+        self.proposal.unwrap_or((self.transaction, self.step))
+    }
 }
 
 /// What an instruction works on.
@@ -88,42 +118,69 @@ pub struct Ledger<'a> {
     pub overlay: &'a mut Overlay,
     /// The parameters of this block.
     pub parameters: &'a Parameters,
+    /// Block time.
+    pub time_ms: u64,
     /// Whether rights are checked.
     pub rights: Rights,
-    /// The step being executed.
-    pub step: u16,
-    /// Where changes of balance are noted, with their step.
-    pub movements: &'a mut Vec<(u16, Movement)>,
+    /// What is being executed.
+    pub cause: Cause<'a>,
+    /// Where changes of balance are noted.
+    pub movements: &'a mut Vec<Movement>,
 }
 
 impl Ledger<'_> {
-    /// Executes one step.
-    pub fn execute(&mut self, step: &Step) -> Result<(), Failure> {
-        let authority = &step.authority;
-        match &step.instruction {
-            Instruction::RegisterDomain { id } => register_domain::execute(self, authority, id),
-            Instruction::RegisterAccount { id, signatories, quorum } => {
-                register_account::execute(self, authority, id, signatories, *quorum)
+    /// Executes one instruction of an authority that consents to it.
+    pub fn execute(&mut self, by: &AccountId, instruction: &Instruction) -> Result<(), Failure> {
+        use Instruction as I;
+        match instruction {
+            I::RegisterDomain { id } => register_domain::execute(self, by, id),
+            I::RegisterAccount { id, signatories, quorum, tier } => {
+                register_account::execute(self, by, id, signatories, *quorum, tier.as_ref())
             }
-            Instruction::RegisterAsset { id, scale, supply_cap } => {
-                register_asset::execute(self, authority, id, *scale, *supply_cap)
+            I::RegisterAsset { id, scale, supply_cap, mintability } => {
+                register_asset::execute(self, by, id, *scale, *supply_cap, *mintability)
             }
-            Instruction::Mint { asset, to, amount } => {
-                mint::execute(self, authority, asset, to, *amount)
+            I::UnregisterAccount { id } => unregister_account::execute(self, by, id),
+            I::Mint { asset, to, amount } => mint::execute(self, by, asset, to, *amount),
+            I::Burn { asset, amount } => burn::execute(self, by, asset, *amount),
+            I::Transfer { .. } => transfer::execute(self, by, instruction),
+            I::Hold { .. } => hold::execute(self, by, instruction),
+            I::Settle { id, amount, preimage } => {
+                settle::execute(self, by, id, *amount, preimage.as_ref())
             }
-            Instruction::Burn { asset, amount } => burn::execute(self, authority, asset, *amount),
-            Instruction::Transfer { asset, from, to, amount, memo } => {
-                let payer = from.as_ref().unwrap_or(authority);
-                transfer::execute(self, authority, asset, payer, to, *amount, memo)
+            I::Release { id } => release::execute(self, by, id),
+            I::AddSignatory { account, signatory } => {
+                add_signatory::execute(self, by, account, signatory)
             }
-        }
-    }
-
-    /// Refuses unless the rule holds or rights are not checked.
-    fn permit(&self, holds: bool, detail: impl Display) -> Result<(), Failure> {
-        match holds || self.rights == Rights::All {
-            true => Ok(()),
-            false => reject(RejectionCode::PermissionDenied, detail),
+            I::RemoveSignatory { account, public_key } => {
+                remove_signatory::execute(self, by, account, public_key)
+            }
+            I::SetQuorum { account, quorum } => set_quorum::execute(self, by, account, *quorum),
+            I::Freeze { account, incoming, reason } => {
+                freeze::freeze(self, by, account, *incoming, reason)
+            }
+            I::Unfreeze { account } => freeze::unfreeze(self, by, account),
+            I::SetTier { account, tier } => set_tier::execute(self, by, account, tier),
+            I::SetLimit { tier, asset, per_day } => {
+                set_limit::execute(self, by, tier, asset, *per_day)
+            }
+            I::RegisterRole { id, permissions } => {
+                register_role::execute(self, by, id, permissions)
+            }
+            I::GrantRole { role, account } => grant_role::grant(self, by, role, account),
+            I::RevokeRole { role, account } => grant_role::revoke(self, by, role, account),
+            I::Grant { permission, account } => grant::grant(self, by, permission, account),
+            I::Revoke { permission, account } => grant::revoke(self, by, permission, account),
+            I::SetMetadata { account, key, value, expected } => {
+                metadata::set(self, by, account, key, value, expected.as_ref())
+            }
+            I::RemoveMetadata { account, key } => metadata::remove(self, by, account, key),
+            I::Propose { account, instructions, expires_ms } => {
+                propose::execute(self, by, account, instructions, *expires_ms)
+            }
+            I::Approve { id } => approve::execute(self, id),
+            I::Withdraw { id } => withdraw::execute(self, by, id),
+            I::SetParameter(parameter) => set_parameter::execute(self, by, parameter),
         }
     }
 
@@ -134,8 +191,9 @@ impl Ledger<'_> {
         }
     }
 
+    /// An account that is open.
     fn account(&self, id: &AccountId) -> Result<Arc<Account>, Failure> {
-        match self.overlay.account(id)? {
+        match self.overlay.account(id)?.filter(|account| !account.is_closed()) {
             Some(account) => Ok(account),
             None => reject(RejectionCode::UnknownAccount, format_args!("no account {id}")),
         }
@@ -148,48 +206,16 @@ impl Ledger<'_> {
         }
     }
 
-    fn balance(&self, account: &AccountId, asset: &AssetId) -> Result<Balance, Failure> {
-        Ok(self.overlay.balance(account, asset)?.unwrap_or_default())
-    }
-
     fn set(&mut self, key: Key, value: Value) -> Result<(), Failure> {
         Ok(self.overlay.set(key, value)?)
     }
 
-    /// Adds to an account's available balance and notes it in the history.
-    fn credit(&mut self, movement: Movement) -> Result<(), Failure> {
-        let before = self.balance(&movement.account, &movement.asset)?;
-        let Some(available) = before.available.checked_add(movement.amount) else {
-            return overflow(&movement.account);
-        };
-        self.put_balance(movement, Balance { available, ..before })
+    fn set_account(&mut self, id: &AccountId, account: Account) -> Result<(), Failure> {
+        self.set(Key::Account(id.clone()), Value::Account(Arc::new(account)))
     }
 
-    /// Takes from an account's available balance and notes it in the history.
-    fn debit(&mut self, movement: Movement, scale: u8) -> Result<(), Failure> {
-        let before = self.balance(&movement.account, &movement.asset)?;
-        let Some(available) = before.available.checked_sub(movement.amount) else {
-            let detail = format_args!(
-                "{} has {} {} available, not {}",
-                movement.account,
-                before.available.to_decimal(scale),
-                movement.asset,
-                movement.amount.to_decimal(scale)
-            );
-            return reject(RejectionCode::InsufficientBalance, detail);
-        };
-        self.put_balance(movement, Balance { available, ..before })
-    }
-
-    fn put_balance(&mut self, mut movement: Movement, after: Balance) -> Result<(), Failure> {
-        let Some(owned) = after.available.checked_add(after.held) else {
-            return overflow(&movement.account);
-        };
-        movement.balance = owned;
-        let key = Key::Balance(movement.account.clone(), movement.asset.clone());
-        self.set(key, Value::Balance(after))?;
-        self.movements.push((self.step, movement));
-        Ok(())
+    fn set_asset(&mut self, id: &AssetId, asset: Asset) -> Result<(), Failure> {
+        self.set(Key::Asset(id.clone()), Value::Asset(Arc::new(asset)))
     }
 }
 

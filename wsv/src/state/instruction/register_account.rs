@@ -1,64 +1,49 @@
-//! RegisterAccount opens an account in a domain that the authority owns.
+//! RegisterAccount opens an account.
 //!
 //! | In this order | Otherwise |
 //! |---|---|
 //! | the domain exists | `unknown_domain` |
-//! | the authority owns the domain | `permission_denied` |
-//! | the name is not taken | `already_exists` |
+//! | the authority holds `register_accounts` of the domain | `permission_denied` |
+//! | for a tier other than `basic`: also `manage_accounts` of it | `permission_denied` |
+//! | the name was never used | `already_exists` |
 //! | at least one signatory, and no key twice | `invalid_quorum` |
 //! | each weight is at least 1 | `invalid_quorum` |
 //! | the quorum is from 1 to the sum of the weights | `invalid_quorum` |
 //! | every key is canonical and not of small order | `weak_key` |
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
-use tonle_model::id::AccountId;
+use tonle_model::id::{AccountId, Name};
+use tonle_model::instruction::Signatories;
+use tonle_model::permission::Permission;
 use tonle_model::receipt::RejectionCode;
-use tonle_model::transaction::Signatories;
 
+use super::signatories::{check_key, check_quorum};
 use super::{Failure, Ledger, reject};
 use crate::state::entries::ReadEntries;
-use crate::state::key::Key;
-use crate::state::value::{Account, Value};
+use crate::state::value::{Account, AccountStatus};
 
 pub fn execute(
     ledger: &mut Ledger<'_>,
-    authority: &AccountId,
+    by: &AccountId,
     id: &AccountId,
     signatories: &Signatories,
     quorum: u16,
+    tier: Option<&Name>,
 ) -> Result<(), Failure> {
-    let domain_id = id.domain();
-    let owner = &ledger.domain(&domain_id)?.owner;
-    let detail = format_args!("only {owner} opens accounts in {domain_id}");
-    ledger.permit(authority == owner, detail)?;
+    let domain = id.domain();
+    ledger.domain(&domain)?;
+    ledger.permit(by, Permission::RegisterAccounts(domain.clone()))?;
+    let tier = tier.cloned().unwrap_or_else(Name::basic_tier);
+    if tier != Name::basic_tier() {
+        ledger.permit(by, Permission::ManageAccounts(domain))?;
+    }
     if ledger.overlay.account(id)?.is_some() {
-        return reject(RejectionCode::AlreadyExists, format_args!("account {id} exists"));
+        return reject(RejectionCode::AlreadyExists, format_args!("{id} is or was an account"));
     }
     check_quorum(signatories, quorum)?;
     for signatory in signatories {
-        if signatory.public_key.check_registrable().is_err() {
-            let detail = format_args!("key {} must not own anything", signatory.public_key);
-            return reject(RejectionCode::WeakKey, detail);
-        }
+        check_key(&signatory.public_key)?;
     }
-    let account = Account { signatories: signatories.clone(), quorum };
-    ledger.set(Key::Account(id.clone()), Value::Account(Arc::new(account)))
-}
-
-fn check_quorum(signatories: &Signatories, quorum: u16) -> Result<(), Failure> {
-    let invalid = |detail: &str| reject(RejectionCode::InvalidQuorum, detail);
-    let keys: BTreeSet<_> = signatories.iter().map(|signatory| signatory.public_key).collect();
-    if keys.len() != signatories.len() {
-        return invalid("a key stands twice among the signatories");
-    }
-    if signatories.iter().any(|signatory| signatory.weight == 0) {
-        return invalid("a signatory has no weight");
-    }
-    let sum: u32 = signatories.iter().map(|signatory| u32::from(signatory.weight)).sum();
-    match (1..=sum).contains(&u32::from(quorum)) {
-        true => Ok(()),
-        false => invalid("the quorum is not from 1 to the sum of the weights"),
-    }
+    let signatories = signatories.clone();
+    let account = Account { signatories, quorum, tier, status: AccountStatus::Active };
+    ledger.set_account(id, account)
 }

@@ -82,3 +82,17 @@ fn a_slow_local_clock_does_not_admit_what_has_expired() {
     let Err(AdmitError::Refused(Refusal::Void(void))) = refused else { panic!() };
     assert_eq!(void.code, VoidCode::Expired);
 }
+
+#[test]
+fn what_other_steps_bring_is_left_to_execution() {
+    let mut net = Net::new();
+    let mint = tonle_model::instruction::Instruction::Mint {
+        asset: crate::testing::asset("khr#nbc"),
+        to: crate::testing::account("sok@aclb"),
+        amount: "500".parse().unwrap(),
+    };
+    let paying = pay("sok@aclb", "dara@aclb", "khr#nbc", "1500");
+    let draft = net.draft(vec![("nbc@nbc".into(), mint), paying]);
+    assert_eq!(refusal(&net, &draft), None);
+    assert_eq!(net.outcome(draft), tonle_model::receipt::Outcome::Applied);
+}

@@ -1,34 +1,12 @@
 //! Each instruction's rules: what it needs, and what a failure is called.
 
 use tonle_model::bounded::Bounded;
+use tonle_model::instruction::{Instruction, Signatory};
 use tonle_model::key::{KeyPair, PublicKey};
 use tonle_model::receipt::{Outcome, RejectionCode};
-use tonle_model::transaction::{Instruction, Signatory};
 
-use crate::testing::{Draft, Net, account, asset, pay};
-
-/// Expects a rejection that leaves the state as it was, with words for people.
-fn rejected(net: &mut Net, draft: Draft, code: RejectionCode) {
-    let before = net.world.committed().result.state_root;
-    let block = net.block(vec![draft.signed()]);
-    let step = (draft.payload.steps.len() - 1) as u16;
-    assert_eq!(block.receipts[0].outcome, Outcome::Rejected { code, step });
-    assert_eq!(block.result.state_root, before, "a rejected transaction changes nothing");
-    let record = net.world.reader().transaction(&draft.signed().hash()).unwrap().unwrap();
-    assert!(!record.detail.is_empty());
-    assert_eq!(record.receipt.outcome, block.receipts[0].outcome);
-    assert_eq!(block.details, [(0, record.detail)]);
-}
-
-fn one(net: &mut Net, who: &str, instruction: Instruction, code: RejectionCode) {
-    let draft = net.draft(vec![(who.into(), instruction)]);
-    rejected(net, draft, code);
-}
-
-fn applied(net: &mut Net, who: &str, instruction: Instruction) {
-    let draft = net.draft(vec![(who.into(), instruction)]);
-    assert_eq!(net.outcome(draft), Outcome::Applied);
-}
+use super::{applied, one, rejected};
+use crate::testing::{Net, account, asset, pay};
 
 fn domain(id: &str) -> Instruction {
     Instruction::RegisterDomain { id: id.parse().unwrap() }
@@ -39,16 +17,16 @@ fn open_with(id: &str, keys: &[(PublicKey, u16)], quorum: u16) -> Instruction {
         .iter()
         .map(|(public_key, weight)| Signatory { public_key: *public_key, weight: *weight });
     let signatories = Bounded::new(signatories.collect()).unwrap();
-    Instruction::RegisterAccount { id: account(id), signatories, quorum }
+    Instruction::RegisterAccount { id: account(id), signatories, quorum, tier: None }
 }
 
-fn open(id: &str) -> Instruction {
+pub fn open(id: &str) -> Instruction {
     open_with(id, &[(KeyPair::demo(id).public_key(), 1)], 1)
 }
 
 fn make(id: &str, scale: u8, cap: Option<&str>) -> Instruction {
     let supply_cap = cap.map(|cap| cap.parse().unwrap());
-    Instruction::RegisterAsset { id: asset(id), scale, supply_cap }
+    Instruction::RegisterAsset { id: asset(id), scale, supply_cap, mintability: Default::default() }
 }
 
 fn mint(id: &str, to: &str, amount: &str) -> Instruction {
@@ -165,6 +143,7 @@ fn transfer_rules() {
         to: account("sok@aclb"),
         amount: "1".parse().unwrap(),
         memo: Default::default(),
+        invoice: None,
     };
     one(&mut net, "sok@aclb", from_other, RejectionCode::PermissionDenied);
     let huge = u128::MAX.to_string();

@@ -205,3 +205,20 @@ fn a_transaction_is_found_by_its_hash() {
     assert_eq!(reader.result(Height(1)).unwrap().unwrap(), block.result);
     assert_eq!(reader.receipts(Height(2)).unwrap(), None);
 }
+
+#[test]
+fn totals_follow_the_balances() {
+    let mut net = Net::new();
+    let totals = |net: &Net| {
+        let totals = net.world.reader().totals(&asset("khr#nbc"), None, 10).unwrap();
+        totals.into_iter().map(|(id, sum)| (id.to_string(), sum.minor())).collect::<Vec<_>>()
+    };
+    assert_eq!(totals(&net), [("aclb".to_owned(), 1800)]);
+    let across = net.pay("sok@aclb", "nbc@nbc", "khr#nbc", "300");
+    let within = net.pay("sok@aclb", "dara@aclb", "khr#nbc", "10");
+    net.block(vec![across.signed(), within.signed()]);
+    assert_eq!(totals(&net), [("aclb".to_owned(), 1500), ("nbc".to_owned(), 300)]);
+    let after = net.world.reader().totals(&asset("khr#nbc"), Some(&"aclb".parse().unwrap()), 10);
+    assert_eq!(after.unwrap().len(), 1);
+    assert_eq!(net.world.reader().totals(&asset("khr#nb"), None, 10).unwrap(), []);
+}

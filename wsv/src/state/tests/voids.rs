@@ -141,11 +141,12 @@ fn every_authoritys_quorum_is_met() {
 fn an_account_acts_in_the_block_that_opens_it() {
     let mut net = Net::new();
     let key = tonle_model::key::KeyPair::demo("rith@aclb").public_key();
-    let signatory = tonle_model::transaction::Signatory { public_key: key, weight: 1 };
-    let open = tonle_model::transaction::Instruction::RegisterAccount {
+    let signatory = tonle_model::instruction::Signatory { public_key: key, weight: 1 };
+    let open = tonle_model::instruction::Instruction::RegisterAccount {
         id: account("rith@aclb"),
         signatories: tonle_model::bounded::Bounded::new(vec![signatory]).unwrap(),
         quorum: 1,
+        tier: None,
     };
     let opening =
         net.draft(vec![("bank@aclb".into(), open), pay("sok@aclb", "rith@aclb", "khr#nbc", "5")]);
