@@ -24,8 +24,8 @@ use tonle_model::vote::Certificate;
 mod ledger;
 
 pub use ledger::{
-    Account, AccountStatus, Asset, Balance, Domain, Hold, InvoicePayment, InvoiceStatus, Limit,
-    PastBalance, Proposal, Role, Supply,
+    Account, AccountStatus, Asset, Balance, Domain, DomainTotal, Hold, InvoicePayment,
+    InvoiceStatus, Limit, PastBalance, Proposal, Role, Supply,
 };
 pub use tonle_model::genesis::{Parameters, PublicReads};
 pub use tonle_model::query::{Direction, Query, QueryPayload, SignedQuery};

@@ -19,10 +19,10 @@ use tonle_model::proof::Proof;
 use tonle_model::transaction::{Payload, Transaction};
 
 use crate::api::{
-    Account, Asset, Balance, Block, BlockBrief, BlockReceipts, BlocksQuery, Domain, EncodeReply,
-    HistoryEntry, HistoryQuery, Hold, InvoicePayment, JSON, NodeStatus, Page, Parameters,
-    PastBalance, Problem, Proposal, Role, SCALE, SignedQuery, StatusQuery, SubmitCode, SubmitItem,
-    SubmitReply, Supply, TransactionStatus, Validator, Wait,
+    Account, Asset, Balance, Block, BlockBrief, BlockReceipts, BlocksQuery, Domain, DomainTotal,
+    EncodeReply, HistoryEntry, HistoryQuery, Hold, InvoicePayment, JSON, NodeStatus, Page,
+    Parameters, PastBalance, Problem, Proposal, Role, SCALE, SignedQuery, StatusQuery, SubmitCode,
+    SubmitItem, SubmitReply, Supply, TransactionStatus, Validator, Wait,
 };
 use crate::error::ClientError;
 
@@ -221,6 +221,11 @@ impl Client {
     /// How much there is of an asset.
     pub async fn supply(&self, id: &AssetId) -> Result<Supply, ClientError> {
         self.json(self.get(&["v1", "assets", id.as_str(), "supply"])).await
+    }
+
+    /// How much of an asset the accounts of each domain own together.
+    pub async fn totals(&self, id: &AssetId) -> Result<Vec<DomainTotal>, ClientError> {
+        self.list(&["v1", "assets", id.as_str(), "totals"]).await
     }
 
     /// All roles.

@@ -201,6 +201,18 @@ pub enum Query {
     /// The validators of the next height.
     #[codec(index = 27)]
     Validators,
+    /// How much of an asset the accounts of each domain own together.
+    #[codec(index = 28)]
+    Totals {
+        /// Of what.
+        asset: AssetId,
+        /// At most so many.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit: Option<u32>,
+        /// Where the page begins.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cursor: Option<Cursor>,
+    },
 }
 
 /// The signed part of a query.

@@ -147,7 +147,8 @@ queries = dict(
     roles=(24, struct(**page)),
     role=(25, struct(id=name)),
     parameters=(26, empty),
-    validators=(27, empty))
+    validators=(27, empty),
+    totals=(28, struct(asset=asset, **page)))
 query_payload = struct(chain=hexed, account=account, created_ms=u64, nonce=u64,
                        query=variant(**queries))
 signed_query = struct(payload=query_payload,

@@ -48,12 +48,14 @@ pub enum Table {
     Receipts,
     /// State: transaction hash to what became of it.
     Transactions,
-    /// State: (account, asset, height, index, step, direction) to one line of history.
+    /// State: (account, asset, direction, time, index, step, part) to one line of history.
     History,
     /// State: (expiry, key of a state entry) of what can be forgotten then.
     Expiries,
     /// State: (account, hold) of the holds that an account is a party of.
     Holds,
+    /// State: (domain, account) of every account.
+    Accounts,
     /// State: (asset, domain) to what the accounts of the domain own of it together.
     Totals,
     /// State: what stands once.
@@ -78,6 +80,7 @@ impl Table {
         Self::History,
         Self::Expiries,
         Self::Holds,
+        Self::Accounts,
         Self::Totals,
         Self::StateMeta,
     ];
@@ -98,6 +101,7 @@ impl Table {
             Self::History => "history",
             Self::Expiries => "expiries",
             Self::Holds => "holds",
+            Self::Accounts => "accounts",
             Self::Totals => "totals",
             Self::StateMeta => "state_meta",
         }

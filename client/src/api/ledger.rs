@@ -218,6 +218,15 @@ pub struct Supply {
     pub supply_cap: Option<Decimal>,
 }
 
+/// What the accounts of a domain own of an asset together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainTotal {
+    /// Whose accounts.
+    pub domain: DomainId,
+    /// How much, held included.
+    pub amount: Decimal,
+}
+
 /// A domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Domain {

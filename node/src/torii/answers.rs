@@ -21,12 +21,6 @@ use super::problem::{ApiError, stored};
 use super::reads::page_length;
 use super::{Shared, convert};
 
-/// Most accounts that one page of a domain's accounts looks through: they stand in order of name,
-/// whatever their domain. A page that ends by this has a cursor to go on from.
-const LOOKED_AT_MAX: usize = 10_000;
-/// How many of them are read at a time.
-const LOOKED_AT_ONCE: usize = 500;
-
 /// Answers a question that may be asked.
 pub(super) fn answer(shared: &Shared, query: &Query) -> Result<Response, ApiError> {
     use Query as Q;
@@ -62,6 +56,9 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Result<Response, ApiErro
         }
         Q::Supply { asset: id } => {
             shown(find_asset(shared, id).map(|asset| convert::supply(id.clone(), &asset)))
+        }
+        Q::Totals { asset, limit, cursor } => {
+            totals(shared, asset, &PageAsked::new(*limit, cursor.as_ref())?)
         }
         Q::Domains { limit, cursor } => domains(shared, &PageAsked::new(*limit, cursor.as_ref())?),
         Q::Roles { limit, cursor } => roles(shared, &PageAsked::new(*limit, cursor.as_ref())?),
@@ -147,23 +144,10 @@ fn accounts_of(
     domain: &DomainId,
     asked: &PageAsked<'_>,
 ) -> Result<Response, ApiError> {
-    let mut after = asked.after::<AccountId>()?;
-    let mut found = Vec::new();
-    let mut ended = false;
-    let mut looked_at = 0;
-    while !ended && looked_at < LOOKED_AT_MAX && found.len() <= asked.length {
-        let some = stored(shared.node.world().accounts(after.as_ref(), LOOKED_AT_ONCE))?;
-        ended = some.len() < LOOKED_AT_ONCE;
-        looked_at += some.len();
-        after = some.last().map(|(id, _)| id.clone());
-        found.extend(some.into_iter().filter(|(id, _)| id.domain() == *domain));
-    }
-    if found.len() > asked.length || ended {
-        return asked.page(found, |(id, account)| whole_account(shared, id, &account));
-    }
-    let items = found.into_iter().map(|(id, account)| whole_account(shared, id, &account));
-    let items = items.collect::<Result<Vec<_>, _>>()?;
-    shown(Ok(Page { items, next: after.map(|id| id.to_string()) }))
+    let after = asked.after::<AccountId>()?;
+    let world = shared.node.world();
+    let accounts = stored(world.accounts_of(domain, after.as_ref(), asked.looked_up()))?;
+    asked.page(accounts, |(id, account)| whole_account(shared, id, &account))
 }
 
 fn balances(shared: &Shared, id: &AccountId, asked: &PageAsked<'_>) -> Result<Response, ApiError> {
@@ -290,6 +274,15 @@ fn assets(shared: &Shared, asked: &PageAsked<'_>) -> Result<Response, ApiError> 
     let after = asked.after::<AssetId>()?;
     let assets = stored(shared.node.world().assets(after.as_ref(), asked.looked_up()))?;
     asked.page(assets, |(id, asset)| Ok(convert::asset(id, &asset)))
+}
+
+fn totals(shared: &Shared, id: &AssetId, asked: &PageAsked<'_>) -> Result<Response, ApiError> {
+    let asset = find_asset(shared, id)?;
+    let after = asked.after::<DomainId>()?;
+    let totals = stored(shared.node.world().totals(id, after.as_ref(), asked.looked_up()))?;
+    asked.page(totals, |(domain, amount)| {
+        Ok(api::DomainTotal { domain, amount: amount.to_decimal(asset.scale) })
+    })
 }
 
 fn domains(shared: &Shared, asked: &PageAsked<'_>) -> Result<Response, ApiError> {

@@ -260,6 +260,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/assets", get(reads::assets))
         .route("/v1/assets/{id}", get(reads::asset))
         .route("/v1/assets/{id}/supply", get(reads::supply))
+        .route("/v1/assets/{id}/totals", get(reads::totals))
         .route("/v1/domains", get(reads::domains))
         .route("/v1/roles", get(reads::roles))
         .route("/v1/roles/{id}", get(reads::role))

@@ -141,6 +141,10 @@ fn may_know(shared: &Shared, signed: &SignedQuery) -> Result<bool, ApiError> {
         | Q::Invoices { payee: account, .. } => reads(shared, asker, account),
         Q::Accounts { domain: Some(domain), .. } => holds(Permission::ReadAccounts(domain.clone())),
         Q::Accounts { domain: None, .. } => holds(Permission::ReadAllAccounts),
+        Q::Totals { asset, .. } => {
+            let is_owner = stored(world.asset(asset))?.is_some_and(|asset| asset.owner == *asker);
+            Ok(is_owner || holds(Permission::ReadAllAccounts)?)
+        }
         Q::Hold { id } => {
             let Some(hold) = stored(world.hold(id))? else { return Ok(true) };
             let mut parties =

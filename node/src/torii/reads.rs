@@ -159,6 +159,15 @@ pub(super) async fn supply(State(shared): App, Path(asset): Path<AssetId>) -> An
     public(shared, Asked::Supply { asset }).await
 }
 
+/// `GET /v1/assets/{id}/totals`
+pub(super) async fn totals(
+    State(shared): App,
+    Path(asset): Path<AssetId>,
+    Query(ListQuery { limit, cursor }): Query<ListQuery>,
+) -> Answer {
+    public(shared, Asked::Totals { asset, limit, cursor }).await
+}
+
 /// `GET /v1/domains`
 pub(super) async fn domains(
     State(shared): App,

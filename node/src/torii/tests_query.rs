@@ -149,13 +149,15 @@ async fn a_bank_reads_its_own_customers_and_not_anothers() {
             assert!(answer.is_ok(), "{asker} asks {asked}: {answer:?}");
         }
         let all = json!({"accounts": {}});
-        for asked in of(customer(other)).into_iter().chain([list(other), all]) {
+        let totals = json!({"totals": {"asset": "khr#nbc"}});
+        for asked in of(customer(other)).into_iter().chain([list(other), all, totals]) {
             let answer = net.client.query(&ask(asker, asked)).await;
             assert_problem(answer, 403, "permission_denied");
         }
     }
     for asker in ["bopha@wing", OPERATOR] {
-        for asked in of("sok@aclb").into_iter().chain([list("aclb"), json!({"accounts": {}})]) {
+        let whole = [json!({"accounts": {}}), json!({"totals": {"asset": "khr#nbc"}})];
+        for asked in of("sok@aclb").into_iter().chain([list("aclb")]).chain(whole) {
             assert!(net.client.query(&ask(asker, asked.clone())).await.is_ok(), "{asker}: {asked}");
         }
     }

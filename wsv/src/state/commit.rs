@@ -6,7 +6,7 @@ use parity_scale_codec::{Decode, Encode};
 use tonle_model::block::Header;
 use tonle_model::genesis::Genesis;
 use tonle_model::hash::{ChainHash, HoldId, TransactionHash};
-use tonle_model::id::AccountId;
+use tonle_model::id::{AccountId, DomainId};
 
 use super::cache::{Cache, Entry};
 use super::entries::{Entries, expiry_key, slot_key};
@@ -139,12 +139,21 @@ fn index(entry: &Dirty, note: &mut impl FnMut(Table, &[u8], &[u8])) {
     if let Some(expires_ms) = expiry(&entry.key, &entry.value) {
         note(Table::Expiries, &expiry_key(expires_ms, &entry.key), &[]);
     }
+    if let Key::Account(id) = &entry.key {
+        note(Table::Accounts, &account_key(&id.domain(), id.as_str()), &[]);
+    }
     if let (Key::Hold(id), Value::Hold(hold)) = (&entry.key, &entry.value) {
         for party in [Some(&hold.from), Some(&hold.to), hold.arbiter.as_ref()].into_iter().flatten()
         {
             note(Table::Holds, &hold_key(party, Some(id)), &[]);
         }
     }
+}
+
+/// The row in [`Table::Accounts`] of an account; without a name, what all rows of the domain begin
+/// with.
+pub(super) fn account_key(domain: &DomainId, id: &str) -> Vec<u8> {
+    [domain.as_str().as_bytes(), &[SEPARATOR], id.as_bytes()].concat()
 }
 
 /// The row in [`Table::Holds`] of a party and a hold; without a hold, what all of its rows begin

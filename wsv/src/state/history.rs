@@ -1,8 +1,9 @@
 //! The history of an account: one line per change of one of its balances (ledger.md, Reading).
 //!
-//! Lines stand under (account, asset, block time, index, step, part, direction). Block time grows with
-//! height and belongs to one block, so time bounds are key bounds; a page of one asset is one range
-//! scan, and a page of an account merges the ranges of its assets. Nothing scans the chain.
+//! Lines stand under (account, asset, direction, block time, index, step, part). Block time grows
+//! with height and belongs to one block, so time bounds are key bounds; a page of one asset and
+//! direction is one range, and any other merges such ranges. No filter reads lines that it does not
+//! show, and nothing scans the chain.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -22,9 +23,6 @@ use crate::store::{Changes, ScanOrder, Store, StoreError, Table, decode_row};
 
 /// Most lines on a page.
 pub const PAGE_MAX: usize = 1_000;
-/// Most lines of one asset that are looked at for one page: a filter that fits none of them ends
-/// the page early, with a cursor to go on from.
-const LOOKED_AT_MAX: usize = if cfg!(test) { 64 } else { 10_000 };
 
 /// Whether money came or went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +31,15 @@ pub enum Direction {
     In,
     /// It went.
     Out,
+}
+
+impl Direction {
+    fn number(self) -> u8 {
+        match self {
+            Self::In => 0,
+            Self::Out => 1,
+        }
+    }
 }
 
 /// A place in an account's history. No two lines of an account share one: an instruction changes
@@ -188,14 +195,11 @@ struct HistoryRow {
 
 /// Writes the line of a movement. `key` is scratch space.
 pub fn put_movement(changes: &mut Changes, key: &mut Vec<u8>, place: Place, movement: &Movement) {
-    let direction = match movement.direction {
-        Direction::In => 0,
-        Direction::Out => 1,
-    };
+    let direction = movement.direction.number();
     let Place { height, time_ms, index, transaction } = place;
     let Movement { step, part, .. } = *movement;
     key.clear();
-    write_prefix(key, &movement.account, &movement.asset);
+    write_prefix(key, &movement.account, &movement.asset, movement.direction);
     key.extend_from_slice(&HistoryCursor { time_ms, index, step, part, direction }.to_bytes());
     let row = HistoryRow {
         height,
@@ -208,11 +212,12 @@ pub fn put_movement(changes: &mut Changes, key: &mut Vec<u8>, place: Place, move
     changes.put(Table::History, key, &row.encode());
 }
 
-fn write_prefix(key: &mut Vec<u8>, account: &AccountId, asset: &AssetId) {
+fn write_prefix(key: &mut Vec<u8>, account: &AccountId, asset: &AssetId, direction: Direction) {
     key.extend_from_slice(account.as_str().as_bytes());
     key.push(SEPARATOR);
     key.extend_from_slice(asset.as_str().as_bytes());
     key.push(SEPARATOR);
+    key.push(direction.number());
 }
 
 /// The page of a query; `assets` are those that the account ever had, or the one asked for.
@@ -222,81 +227,68 @@ pub fn page(
     assets: &[AssetId],
 ) -> Result<HistoryPage, StoreError> {
     let limit = query.limit.clamp(1, PAGE_MAX);
+    let directions = match query.direction {
+        Some(direction) => vec![direction],
+        None => vec![Direction::In, Direction::Out],
+    };
     let mut found = Vec::new();
-    // The newest place at which the lines of some asset were not looked at any more.
-    let mut frontier = None;
     for asset in assets {
-        let (lines, stopped_at) = lines(store, query, asset, limit)?;
-        found.extend(lines);
-        frontier = frontier.max(stopped_at);
+        for direction in &directions {
+            found.extend(lines(store, query, asset, *direction, limit + 1)?);
+        }
     }
-    found.retain(|(place, _)| frontier.is_none_or(|frontier| *place >= frontier));
     found.sort_by_key(|(place, _)| std::cmp::Reverse(*place));
-    let mut next = frontier;
-    if found.len() > limit {
-        found.truncate(limit);
-        next = found.last().map(|(place, _)| *place);
-    }
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|(place, _)| *place);
     Ok(HistoryPage { entries: found.into_iter().map(|(_, entry)| entry).collect(), next })
 }
 
-type Lines = Vec<(HistoryCursor, HistoryEntry)>;
-
-/// The lines of one asset, newest first, one more than the limit; and where it stopped looking, if
-/// it did before it came to the end or had enough.
+/// The newest lines of one asset in one direction, at most `limit`.
 fn lines(
     store: &dyn Store,
     query: &HistoryQuery,
     asset: &AssetId,
+    direction: Direction,
     limit: usize,
-) -> Result<(Lines, Option<HistoryCursor>), StoreError> {
+) -> Result<Vec<(HistoryCursor, HistoryEntry)>, StoreError> {
     let mut prefix = Vec::new();
-    write_prefix(&mut prefix, &query.account, asset);
+    write_prefix(&mut prefix, &query.account, asset, direction);
     let until = query
         .until_ms
         .map_or(HistoryCursor::LAST, |time_ms| HistoryCursor { time_ms, ..HistoryCursor::LAST });
     let start = query.cursor.map_or(until, |cursor| cursor.min(until));
     let start_key = [&prefix[..], &start.to_bytes()].concat();
     let mut lines = Vec::new();
-    let mut stopped_at = None;
-    let mut looked_at = 0;
     let mut failed = None;
     store.scan(Table::History, &start_key, ScanOrder::Descending, &mut |key, row| {
         let Some(place) = key.strip_prefix(&prefix[..]).and_then(HistoryCursor::from_bytes) else {
             return ControlFlow::Break(());
         };
-        if query.since_ms.is_some_and(|since| place.time_ms < since) || lines.len() > limit {
+        if query.since_ms.is_some_and(|since| place.time_ms < since) {
             return ControlFlow::Break(());
         }
-        looked_at += 1;
-        if query.cursor.is_none_or(|cursor| place < cursor) && fits(query, place) {
-            match decode_line(asset, place, row) {
+        // The page before ended with the cursor itself.
+        if query.cursor.is_none_or(|cursor| place < cursor) {
+            match decode_line(asset, direction, place, row) {
                 Ok(entry) => lines.push((place, entry)),
                 Err(error) => failed = Some(error),
             }
         }
-        if looked_at >= LOOKED_AT_MAX {
-            stopped_at = Some(place);
-            return ControlFlow::Break(());
+        match lines.len() < limit && failed.is_none() {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
         }
-        ControlFlow::Continue(())
     })?;
     match failed {
         Some(error) => Err(error),
-        None => Ok((lines, stopped_at)),
+        None => Ok(lines),
     }
-}
-
-fn direction_of(place: HistoryCursor) -> Direction {
-    if place.direction == 0 { Direction::In } else { Direction::Out }
-}
-
-fn fits(query: &HistoryQuery, place: HistoryCursor) -> bool {
-    query.direction.is_none_or(|wanted| wanted == direction_of(place))
 }
 
 fn decode_line(
     asset: &AssetId,
+    direction: Direction,
     place: HistoryCursor,
     row: &[u8],
 ) -> Result<HistoryEntry, StoreError> {
@@ -306,7 +298,7 @@ fn decode_line(
         index: place.index,
         step: place.step,
         asset: asset.clone(),
-        direction: direction_of(place),
+        direction,
         counterparty: row.counterparty,
         amount: row.amount,
         balance: row.balance,

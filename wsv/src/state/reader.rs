@@ -17,7 +17,7 @@ use tonle_model::permission::Permission;
 use tonle_model::receipt::Receipt;
 use tonle_model::validators::ValidatorSet;
 
-use super::commit::hold_key;
+use super::commit::{account_key, hold_key};
 use super::entries::ReadEntries;
 use super::history::{self, HistoryPage, HistoryQuery};
 use super::instruction;
@@ -28,7 +28,7 @@ use super::value::{
     Account, Asset, Balance, Domain, Hold, Metadata, PaidInvoice, Proposal, Rights, Role, Value,
 };
 use super::{Committed, Shared, StateError};
-use crate::store::{ScanOrder, Table};
+use crate::store::{ScanOrder, StoreError, Table};
 
 /// Most assets of one account that a history without an asset looks through.
 const HISTORY_ASSETS_MAX: usize = 1_000;
@@ -112,6 +112,37 @@ impl WorldReader {
             (Key::Account(id), Value::Account(account)) => Some((id, account)),
             _ => None,
         })
+    }
+
+    /// Accounts of a domain in order of name, after one, at most `limit`.
+    pub fn accounts_of(
+        &self,
+        domain: &DomainId,
+        after: Option<&AccountId>,
+        limit: usize,
+    ) -> Result<Vec<(AccountId, Arc<Account>)>, StateError> {
+        let prefix = account_key(domain, "");
+        let start = account_key(domain, after.map_or("", AccountId::as_str));
+        let mut ids = Vec::new();
+        let store = &self.shared.store;
+        store.scan(Table::Accounts, &start, ScanOrder::Ascending, &mut |row, _| match row
+            .strip_prefix(&prefix[..])
+        {
+            Some(id) if ids.len() < limit => {
+                let id = std::str::from_utf8(id).ok().and_then(|id| id.parse().ok());
+                ids.extend(Some(id).filter(|id| id.as_ref() != after || after.is_none()));
+                ControlFlow::Continue(())
+            }
+            _ => ControlFlow::Break(()),
+        })?;
+        let damaged = || StoreError::Row { table: Table::Accounts };
+        let mut accounts = Vec::with_capacity(ids.len());
+        for id in ids {
+            let id: AccountId = id.ok_or_else(damaged)?;
+            let account = self.account(&id)?.ok_or_else(damaged)?;
+            accounts.push((id, account));
+        }
+        Ok(accounts)
     }
 
     /// An asset.

@@ -9,6 +9,7 @@ mod limits;
 mod metadata;
 mod proposals;
 mod reading;
+mod reads;
 mod removal;
 mod restart;
 mod rights;

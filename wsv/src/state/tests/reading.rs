@@ -122,32 +122,24 @@ fn pages_put_together_are_the_whole() {
 }
 
 #[test]
-fn a_filter_that_fits_little_ends_pages_early_and_goes_on() {
+fn a_filter_that_fits_little_fills_its_pages() {
     let mut net = Net::new();
     let dollars = net.pay("sok@aclb", "dara@aclb", "usd#nbc", "0.05").signed();
     let paid = net.pay("dara@aclb", "sok@aclb", "khr#nbc", "1").signed();
     net.block(vec![dollars, paid]);
-    // Newer lines of the other direction, more than one page looks at.
+    // Newer lines of the other direction.
     for _ in 0..3 {
         let members = (0..60).map(|_| net.pay("sok@aclb", "dara@aclb", "khr#nbc", "1").signed());
         let members = members.collect();
         net.block(members);
     }
     let direction = Some(Direction::Out);
-    let (mut pages, mut found, mut cursor) = (0, Vec::new(), None);
-    loop {
-        let part = HistoryQuery { direction, limit: 2, cursor, ..query("dara@aclb") };
-        let page = net.world.reader().history(&part).unwrap();
-        (pages, cursor) = (pages + 1, page.next);
-        found.extend(page.entries);
-        if cursor.is_none() {
-            break;
-        }
-    }
-    assert!(pages > 2, "{pages}");
-    assert_eq!(found.len(), 1);
+    let part = HistoryQuery { direction, limit: 2, ..query("dara@aclb") };
+    let page = net.world.reader().history(&part).unwrap();
+    assert_eq!((page.entries.len(), page.next), (1, None));
     // And the same with no filter but the asset: the older asset's line is not skipped.
     let mut whole: Vec<HistoryEntry> = Vec::new();
+    let mut cursor = None;
     loop {
         let part = HistoryQuery { limit: 50, cursor, ..query("dara@aclb") };
         let page = net.world.reader().history(&part).unwrap();
