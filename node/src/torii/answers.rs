@@ -155,7 +155,7 @@ fn balances(shared: &Shared, id: &AccountId, asked: &PageAsked<'_>) -> Result<Re
     let world = shared.node.world();
     // The day on which the next payment would count.
     let now_ms = shared.node.now_ms().max(world.committed().timestamp_ms);
-    let today = convert::local_day(now_ms, world.parameters().utc_offset_min);
+    let today = state::local_day(now_ms, world.parameters().utc_offset_min);
     let after = asked.after::<AssetId>()?;
     let balances = stored(world.balances(id, after.as_ref(), asked.looked_up()))?;
     asked.page(balances, |(asset_id, balance)| {

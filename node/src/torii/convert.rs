@@ -6,9 +6,6 @@ use tonle_model::hash::{HoldId, ProposalId};
 use tonle_model::id::{AccountId, AssetId, DomainId, Name};
 use tonle_wsv::state;
 
-const MINUTE_MS: i64 = 60_000;
-const DAY_MIN: i64 = 24 * 60;
-
 /// An account with its rights and what was noted with it.
 pub(super) fn account(
     id: AccountId,
@@ -33,13 +30,6 @@ pub(super) fn account(
         permissions: rights.map(|rights| rights.permissions.to_vec()).unwrap_or_default(),
         metadata: notes.collect(),
     }
-}
-
-/// The local day of a time, in days since 1970, as limits count it (ledger.md, Limits).
-pub(super) fn local_day(time_ms: u64, utc_offset_min: i16) -> u32 {
-    let minutes = i64::try_from(time_ms).unwrap_or(i64::MAX) / MINUTE_MS;
-    let local = minutes.saturating_add(utc_offset_min.into());
-    u32::try_from(local.div_euclid(DAY_MIN)).unwrap_or(0)
 }
 
 /// A balance of an account of a tier, on a local day.
@@ -175,21 +165,5 @@ pub(super) fn direction_asked(direction: api::Direction) -> state::Direction {
     match direction {
         api::Direction::In => state::Direction::In,
         api::Direction::Out => state::Direction::Out,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_local_day_begins_at_local_midnight() {
-        let day_ms = 24 * 60 * 60 * 1_000;
-        assert_eq!(local_day(day_ms - 1, 0), 0);
-        assert_eq!(local_day(day_ms, 0), 1);
-        let seven_hours = 7 * 60;
-        assert_eq!(local_day(day_ms - 7 * 60 * 60 * 1_000, seven_hours), 1);
-        assert_eq!(local_day(day_ms - 7 * 60 * 60 * 1_000 - 1, seven_hours), 0);
-        assert_eq!(local_day(0, -1), 0, "there is no day before the first");
     }
 }

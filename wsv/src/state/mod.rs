@@ -47,6 +47,7 @@ pub use execute::{CommittedBlock, Executed};
 pub use history::{
     CursorError, Direction, HistoryCursor, HistoryEntry, HistoryPage, HistoryQuery, PAGE_MAX,
 };
+pub use instruction::local_day;
 pub use key::InvoiceKey;
 pub use proof::{ReceiptProof, StateProof};
 pub use reader::{TakenInvoice, WorldReader};

@@ -54,7 +54,7 @@ use super::overlay::Overlay;
 use super::value::{Account, Asset, Domain, Value};
 use crate::store::StoreError;
 
-pub use money::Movement;
+pub use money::{Movement, local_day};
 pub use proposal::drop_proposal;
 pub use rights::holds;
 

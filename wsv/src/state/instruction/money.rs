@@ -14,6 +14,14 @@ use crate::state::value::{Account, AccountStatus, Asset, Balance, Value};
 const MINUTE_MS: i64 = 60_000;
 const DAY_MIN: i64 = 24 * 60;
 
+/// The local day of a time, in days since 1970, as limits count it (ledger.md, Limits); no day is
+/// before the first.
+pub fn local_day(time_ms: u64, utc_offset_min: i16) -> u32 {
+    let minutes = i64::try_from(time_ms).unwrap_or(i64::MAX) / MINUTE_MS;
+    let local = minutes.saturating_add(utc_offset_min.into());
+    u32::try_from(local.div_euclid(DAY_MIN)).unwrap_or(0)
+}
+
 /// One side of a change of what an account owns, for the history.
 #[derive(Debug, Clone)]
 pub struct Movement {
@@ -66,11 +74,9 @@ impl Ledger<'_> {
         self.set(Key::Balance(account.clone(), asset.clone()), Value::Balance(balance))
     }
 
-    /// The local day of the block, in days since 1970 (ledger.md, Limits).
+    /// The local day of the block.
     pub(super) fn day(&self) -> u32 {
-        let minutes = i64::try_from(self.time_ms).unwrap_or(i64::MAX) / MINUTE_MS;
-        let local = minutes.saturating_add(self.parameters.utc_offset_min.into());
-        u32::try_from(local.div_euclid(DAY_MIN)).unwrap_or(0)
+        local_day(self.time_ms, self.parameters.utc_offset_min)
     }
 
     /// The balance of a payer less what it sends: it must have that much available, and stay

@@ -5,6 +5,7 @@ use tonle_model::receipt::{Outcome, RejectionCode as Code};
 
 use super::holds::{hold, id_of};
 use super::{applied, one};
+use crate::state::local_day;
 use crate::testing::{Net, account, asset, pay};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -133,4 +134,15 @@ fn what_is_counted_never_overflows() {
     applied(&mut net, "sok@aclb", paying("1"));
     applied(&mut net, "nbc@nbc", limit("basic", Some(&(u128::MAX - 1).to_string())));
     one(&mut net, "sok@aclb", paying("1"), Code::LimitExceeded);
+}
+
+#[test]
+fn a_local_day_begins_at_local_midnight() {
+    let day_ms = 24 * 60 * 60 * 1_000;
+    assert_eq!(local_day(day_ms - 1, 0), 0);
+    assert_eq!(local_day(day_ms, 0), 1);
+    let seven_hours = 7 * 60;
+    assert_eq!(local_day(day_ms - 7 * 60 * 60 * 1_000, seven_hours), 1);
+    assert_eq!(local_day(day_ms - 7 * 60 * 60 * 1_000 - 1, seven_hours), 0);
+    assert_eq!(local_day(0, -1), 0, "there is no day before the first");
 }
