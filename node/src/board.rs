@@ -13,6 +13,7 @@ pub struct Board {
     pool_batches: AtomicU64,
     pool_bytes: AtomicU64,
     own_bytes: AtomicU64,
+    passed_over: AtomicU64,
     blocks_ahead: AtomicU64,
     synced_writes: AtomicU64,
     bad_batches: AtomicU64,
@@ -92,6 +93,15 @@ impl Board {
 
     pub(crate) fn set_own_bytes(&self, bytes: usize) {
         self.own_bytes.store(bytes as u64, Relaxed);
+    }
+
+    /// Authors whose batches were mostly void of late.
+    pub fn passed_over(&self) -> u64 {
+        self.passed_over.load(Relaxed)
+    }
+
+    pub(crate) fn set_passed_over(&self, authors: usize) {
+        self.passed_over.store(authors as u64, Relaxed);
     }
 
     /// Blocks known to be finalized elsewhere and not yet here.

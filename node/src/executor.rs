@@ -52,6 +52,8 @@ pub enum Job {
 pub struct Advance {
     /// The committed block.
     pub header: Header,
+    /// How many transactions of each batch were void, beside the header's batches.
+    pub voids: Vec<u32>,
     /// The validators of the next height.
     pub validators: Arc<ValidatorSet>,
     /// The parameters of the next height.
@@ -174,6 +176,7 @@ impl Executor {
         self.listeners.committed.send_replace(header.height);
         Advance {
             header: header.clone(),
+            voids: committed.voids_per_batch.clone(),
             validators: committed.next_validators.clone(),
             parameters: committed.parameters.clone(),
             marks: committed.marks.clone(),

@@ -132,6 +132,7 @@ impl Metrics {
         gauge("tonle_view", "View of the height being decided", board.view().0.into());
         gauge("tonle_pool_batches", "Undecided batches", pool_batches);
         gauge("tonle_pool_bytes", "Bytes of undecided batches", pool_bytes);
+        gauge("tonle_authors_passed_over", "Their batches were mostly void", board.passed_over());
         gauge("tonle_queued", "Own transactions not yet decided", tracker.queued() as u64);
         gauge("tonle_blocks_ahead", "Finalized elsewhere, not here", board.blocks_ahead());
         gauge("tonle_peers", "Connected nodes", network.connected().len() as u64);

@@ -339,6 +339,7 @@ impl Driver {
     fn advance(&mut self, advance: Advance) {
         let parts = &mut self.parts;
         parts.pool.decide(&advance.header, advance.parameters.max_ttl_ms.into());
+        parts.pool.count_voids(&advance.header, &advance.voids);
         let dropped = parts.pool.drop_dead(advance.header.timestamp_ms, &parts.world);
         let names = dropped.dead.iter().chain(&dropped.forgotten);
         names.for_each(|digest| parts.interest.release(digest));

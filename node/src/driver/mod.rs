@@ -329,6 +329,7 @@ impl Driver {
         let board = &self.parts.board;
         board.update(core.height(), core.view(), batches, bytes, self.ranges.behind());
         board.set_recovering(core.is_recovering());
+        board.set_passed_over(self.parts.pool.passed_over());
         board.set_own_bytes(self.parts.pool.author_bytes(&self.parts.key.public_key()));
     }
 }

@@ -66,6 +66,7 @@ struct Running {
     chain_hash: ChainHash,
     chain_store: Arc<MemoryStore>,
     committed: watch::Receiver<Height>,
+    board: Arc<Board>,
 }
 
 fn genesis(validators: usize) -> Genesis {
@@ -107,6 +108,7 @@ fn start(validators: usize) -> Running {
         timestamp_ms: at.timestamp_ms,
     };
     let core = Core::new(chain_hash, parent, config, Vec::<Record>::new(), Recovery::AskPeers);
+    let board = Arc::<Board>::default();
     let driver = Driver::new(Parts {
         chain_hash,
         key,
@@ -123,10 +125,10 @@ fn start(validators: usize) -> Running {
         resume_voting: false,
         verifier: Arc::default(),
         interest: Arc::default(),
-        board: Arc::default(),
+        board: board.clone(),
     });
     let thread = std::thread::spawn(move || driver.run(&inbox));
-    Running { events, left, thread, world: reader, chain_hash, chain_store, committed }
+    Running { events, left, thread, world: reader, chain_hash, chain_store, committed, board }
 }
 
 impl Running {
@@ -135,6 +137,10 @@ impl Running {
     }
 
     fn transfer(&self, nonce: u64) -> Verified<SignedTransaction> {
+        self.transfer_of("sok@aclb", nonce)
+    }
+
+    fn transfer_of(&self, payer: &str, nonce: u64) -> Verified<SignedTransaction> {
         let transfer = Instruction::Transfer {
             asset: "khr#nbc".parse().unwrap(),
             from: None,
@@ -144,7 +150,7 @@ impl Running {
             invoice: None,
         };
         let now_ms = SystemClock::default().now_ms();
-        let step = Step { authority: "sok@aclb".parse().unwrap(), instruction: transfer };
+        let step = Step { authority: payer.parse().unwrap(), instruction: transfer };
         let payload = Payload {
             chain: self.chain_hash,
             created_ms: now_ms,
@@ -153,14 +159,18 @@ impl Running {
             reference: None,
             steps: Bounded::new(vec![step]).unwrap(),
         };
-        let signed = payload.sign(&[&KeyPair::demo("sok@aclb")]);
+        let signed = payload.sign(&[&KeyPair::demo(payer)]);
         Verified::vouch(SignedTransaction::from_transaction(&signed).unwrap())
     }
 
     fn settle_one(&mut self) {
         self.pay(1);
+        self.wait_for(Height(1));
+    }
+
+    fn wait_for(&mut self, least: Height) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let reached = self.committed.wait_for(|height| *height >= Height(1));
+        let reached = self.committed.wait_for(|height| *height >= least);
         let reached = async { tokio::time::timeout(PATIENCE, reached).await.map(drop) };
         runtime.block_on(reached).expect("a block");
     }
@@ -269,4 +279,22 @@ fn batches_of_strangers_are_not_taken() {
     };
     assert!(matches!(ask(&own), Wire::Batch(_)));
     assert_eq!(ask(&stranger), Wire::NoBatch(stranger.digest()));
+}
+
+/// Transactions of an account that does not exist are void: who fills blocks with them is passed
+/// over.
+#[test]
+fn an_author_of_void_transactions_is_passed_over() {
+    let mut running = start(1);
+    let members = (0..65).map(|nonce| running.transfer_of("nobody@aclb", nonce)).collect();
+    let batch = Batch::seal(&running.chain_hash, &KeyPair::demo("validator_0"), 1, members);
+    let from = KeyPair::demo("validator_1").public_key();
+    running.events.send(Event::Batch { from, batch: Arc::new(batch) }).unwrap();
+    running.wait_for(Height(1));
+    // The next block is made only after the first one was counted.
+    running.pay(1);
+    running.wait_for(Height(2));
+    running.events.send(Event::Shutdown).unwrap();
+    assert!(running.thread.join().unwrap().is_ok());
+    assert_eq!(running.board.passed_over(), 1);
 }

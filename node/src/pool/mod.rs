@@ -6,6 +6,7 @@
 
 mod seal;
 mod select;
+mod standing;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use tonle_wsv::state::WorldReader;
 
 pub use seal::Sealer;
 pub use select::Verdict;
+use standing::Standings;
 
 /// A batch as it is passed around.
 pub type HeldBatch = Arc<Verified<Batch>>;
@@ -77,6 +79,7 @@ pub struct Pool {
     bytes_by_author: HashMap<PublicKey, usize>,
     /// Batches in the chain whose transactions might still be inside their window, and until when.
     decided: HashMap<BatchDigest, u64>,
+    standings: Standings,
 }
 
 impl Pool {
@@ -137,6 +140,18 @@ impl Pool {
             self.remove(&reference.digest);
             self.decided.insert(reference.digest, until_ms);
         }
+    }
+
+    /// Counts what came of a committed block's batches: `voids` stands beside them.
+    pub fn count_voids(&mut self, header: &Header, voids: &[u32]) {
+        for (reference, void) in header.batches.iter().zip(voids) {
+            self.standings.count(&reference.author, reference.tx_count, *void);
+        }
+    }
+
+    /// How many authors leaders pass over, their batches having been mostly void of late.
+    pub fn passed_over(&self) -> usize {
+        self.standings.poor()
     }
 
     /// Lets go of what can no longer matter at this block time. Only right after a commit: no

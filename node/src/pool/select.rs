@@ -1,10 +1,11 @@
 //! What goes into a block, and whether what another leader put into one may stand.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use tonle_model::block::{BatchRef, Header};
 use tonle_model::bounded::Bounded;
 use tonle_model::hash::BatchDigest;
+use tonle_model::key::PublicKey;
 use tonle_model::limits;
 
 use super::{Decided, HeldBatch, Pool, in_window};
@@ -53,28 +54,34 @@ impl Pool {
     /// none. Who comes first among equals changes with the height.
     pub fn fill(&mut self, template: &Header, state: &impl Decided) -> Option<Header> {
         let mut room = Room::default();
-        let mut queues: Vec<(usize, Vec<BatchDigest>)> = self
-            .queues
-            .values()
-            .map(|queue| (0, queue.keys().rev().map(|(_, digest)| *digest).collect()))
-            .collect();
+        let mut queues: Vec<Queue> = self.queues.iter().map(|entry| self.queue(entry)).collect();
         let count = queues.len().max(1) as u64;
         queues.rotate_left(usize::try_from(template.height.0 % count).unwrap_or(0));
         let mut chosen: Vec<BatchRef> = Vec::new();
-        while let Some((taken, queue)) = next_turn(&mut queues) {
-            let Some(digest) = queue.pop() else { break };
+        while let Some(queue) = next_turn(&mut queues) {
+            let Some(digest) = queue.left.pop() else { break };
             let Some(batch) = self.live(&digest, template.timestamp_ms, state) else { continue };
-            if room.take(&batch).is_none() {
+            let fits = room.take(&batch).is_some();
+            if fits {
+                queue.taken += batch.bytes().len();
+                chosen.push(batch.reference());
+            }
+            if !fits || queue.is_poor {
                 // This author's next batch waits for the next block; a smaller one of another
                 // author may still fit.
-                queue.clear();
-                continue;
+                queue.left.clear();
             }
-            *taken += batch.bytes().len();
-            chosen.push(batch.reference());
         }
         let batches = Bounded::new(chosen).ok().filter(|batches| !batches.is_empty())?;
         Some(Header { batches, ..template.clone() })
+    }
+
+    fn queue(
+        &self,
+        (author, waiting): (&PublicKey, &BTreeMap<(u64, BatchDigest), usize>),
+    ) -> Queue {
+        let left = waiting.keys().rev().map(|(_, digest)| *digest).collect();
+        Queue { is_poor: self.standings.is_poor(author), taken: 0, left }
     }
 
     /// Judges the batches of a proposed header.
@@ -125,10 +132,19 @@ impl Pool {
     }
 }
 
-/// The author with the fewest bytes in the block so far, of those that have a batch left.
-fn next_turn(
-    queues: &mut [(usize, Vec<BatchDigest>)],
-) -> Option<(&mut usize, &mut Vec<BatchDigest>)> {
-    let waiting = queues.iter_mut().filter(|(_, queue)| !queue.is_empty());
-    waiting.min_by_key(|(taken, _)| *taken).map(|(taken, queue)| (taken, queue))
+/// What an author has waiting while a block is filled.
+struct Queue {
+    /// Leaders pass over it: it gets one batch, of the room that the others leave.
+    is_poor: bool,
+    /// Its bytes in the block so far.
+    taken: usize,
+    /// Its batches, the next one last.
+    left: Vec<BatchDigest>,
+}
+
+/// The author with the fewest bytes in the block so far, of those that have a batch left; those
+/// of poor standing after all others.
+fn next_turn(queues: &mut [Queue]) -> Option<&mut Queue> {
+    let waiting = queues.iter_mut().filter(|queue| !queue.left.is_empty());
+    waiting.min_by_key(|queue| (queue.is_poor, queue.taken))
 }

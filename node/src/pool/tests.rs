@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use tonle_model::block::Header;
+use tonle_model::block::{BatchRef, Header};
 use tonle_model::bounded::Bounded;
 use tonle_model::hash::{ChainHash, TransactionHash};
 use tonle_model::instruction::Instruction;
@@ -87,6 +87,46 @@ fn leaders_take_turns_among_authors_in_the_authors_order() {
     let first_two: HashSet<_> = filled.batches.iter().take(2).map(|one| one.author).collect();
     assert_eq!(first_two.len(), 2, "b does not wait behind all of a");
     assert_eq!(pool.check(&filled), Verdict::Available);
+}
+
+/// A batch reference of so many transactions, decided with so many of them void.
+fn decide_void(pool: &mut Pool, author: &str, tx_count: u32, void: u32) {
+    let reference = BatchRef { tx_count, ..live(author, 0).reference() };
+    let decided = Header { batches: Bounded::new(vec![reference]).unwrap(), ..template() };
+    pool.count_voids(&decided, &[void]);
+}
+
+#[test]
+fn leaders_pass_over_authors_whose_batches_were_mostly_void() {
+    let mut pool = Pool::default();
+    for seq in 1..=3 {
+        pool.insert(live("a", seq)).unwrap();
+        pool.insert(live("b", seq)).unwrap();
+    }
+    let authors = |pool: &mut Pool| -> Vec<PublicKey> {
+        let filled = pool.fill(&template(), &State::default()).unwrap();
+        filled.batches.iter().map(|one| one.author).collect()
+    };
+    let [a, b] = ["a", "b"].map(|name| KeyPair::demo(name).public_key());
+    decide_void(&mut pool, "a", 64, 64);
+    assert_eq!((authors(&mut pool).len(), pool.passed_over()), (6, 0), "a few are forgiven");
+    decide_void(&mut pool, "a", 100, 40);
+    assert_eq!((authors(&mut pool), pool.passed_over()), (vec![b, b, b, a], 1), "one, and last");
+    pool.insert(live("a", 4)).unwrap();
+    let of_b: Vec<HeldBatch> = (1..=3).map(|seq| live("b", seq)).collect();
+    pool.decide(&header(&of_b.iter().collect::<Vec<_>>()), 600_000);
+    assert_eq!(authors(&mut pool), [a], "and so it is never shut out");
+    decide_void(&mut pool, "a", 44, 0);
+    assert_eq!((authors(&mut pool).len(), pool.passed_over()), (4, 0), "half is not most");
+}
+
+#[test]
+fn what_was_void_long_ago_is_forgotten() {
+    let mut pool = Pool::default();
+    (0..100).for_each(|_| decide_void(&mut pool, "a", 4_096, 4_096));
+    assert_eq!(pool.passed_over(), 1);
+    (0..2).for_each(|_| decide_void(&mut pool, "a", 2_048, 0));
+    assert_eq!(pool.passed_over(), 0, "however long it went on");
 }
 
 #[test]
