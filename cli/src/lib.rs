@@ -32,6 +32,7 @@ pub mod place;
 pub mod proof;
 pub mod proposal;
 pub mod query;
+pub mod recall;
 pub mod remedy;
 pub mod role;
 pub mod span;
@@ -75,6 +76,8 @@ enum Command {
     Localnet(localnet::LocalnetCommand),
     /// Pay someone
     Transfer(transfer::TransferArgs),
+    /// Pay a transfer back without its payee: a mistake, a theft, an order of a court
+    Recall(recall::RecallArgs),
     /// Money set aside, to be settled or given back
     #[command(subcommand)]
     Hold(hold::HoldCommand),
@@ -161,6 +164,7 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
     match cli.command {
         Command::Localnet(command) => localnet::run(command, &context).await,
         Command::Transfer(args) => transfer::run(args, &context).await,
+        Command::Recall(args) => recall::run(args, &context).await,
         Command::Hold(command) => hold::run(command, &context).await,
         Command::Invoice(command) => invoice::run(command, &context).await,
         Command::Account(command) => account::run(command, &context).await,

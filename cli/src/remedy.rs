@@ -60,6 +60,12 @@ pub fn of(code: &str) -> Option<&'static str> {
         "out_of_range" => {
             "stay within the range that is named; `tonle parameter list` shows what holds now"
         }
+        "unproven_payment" => {
+            "recall a transfer that was applied, by its hash and step: `tonle tx get` shows both"
+        }
+        "recall_exceeded" => {
+            "give a smaller --amount; `tonle account history` shows what came back"
+        }
         "internal" => "nothing was changed; please report this with the transaction's hash",
         "duplicate" => "it was sent before: `tonle tx get` shows what became of it",
         "expired" => "sign it again; if that repeats, check this machine's clock",

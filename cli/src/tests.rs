@@ -50,6 +50,10 @@ const DOCUMENTED: &[&str] = &[
     "tonle permission revoke mint:khr#nbc --from bank@aclb",
     "tonle parameter list",
     "tonle parameter set utc_offset_min -60",
+    "tonle bench --rate 5000 --look-ups 60",
+    "tonle recall 47038bac47038bac47038bac47038bac47038bac47038bac47038bac47038bac --reason x --wait",
+    "tonle recall 47038bac47038bac47038bac47038bac47038bac47038bac47038bac47038bac --step 2 \
+     --amount 500 --reason theft",
     "tonle invoice get coffee@devb 17",
     "tonle transfer --to dara@wing --amount 1 --asset khr#nbc --from-account bopha@aclb",
     "tonle transfer --to dara@wing --amount 1 --asset khr#nbc --invoice-id 17 \

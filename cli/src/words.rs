@@ -1,7 +1,7 @@
 //! Instructions in words, for whoever signs or approves them.
 //!
-//! Every field is said, by its JSON name, so that nothing new goes unseen; only a memo can be empty
-//! and left out. A text that could be taken for more than one value stands in quotes.
+//! Every field is said, by its JSON name, so that nothing new goes unseen; only an empty memo is left
+//! out, and the proof of a recall, which can say nothing but what the other fields do. A text that could be taken for more than one value stands in quotes.
 
 use serde_json::Value;
 use tonle_model::instruction::Instruction;
@@ -15,8 +15,10 @@ pub fn instruction(instruction: &Instruction) -> String {
     let json = serde_json::to_value(instruction).unwrap_or_default();
     match json.as_object().and_then(|object| object.iter().next()) {
         Some((name, Value::Object(fields))) => {
-            let is_empty_memo = |(name, value): &(&String, &Value)| *name == "memo" && *value == "";
-            let said = fields.iter().filter(|field| !is_empty_memo(field));
+            let says_nothing = |(field, value): &(&String, &Value)| {
+                (*field == "memo" && *value == "") || (name == "recall" && *field == "proof")
+            };
+            let said = fields.iter().filter(|field| !says_nothing(field));
             let said = said.map(|(field, value)| format!("{field} {}", self::value(value)));
             format!("{name} {}", said.collect::<Vec<_>>().join(", "))
         }

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::amount::Decimal;
 use crate::bounded::Bounded;
 use crate::genesis::PublicReads;
-use crate::hash::{Digest256, HoldId, ProposalId};
+use crate::hash::{Digest256, HoldId, ProposalId, TransactionHash};
 use crate::id::{AccountId, AssetId, DomainId, Name};
 use crate::key::PublicKey;
 use crate::limits;
 use crate::permission::{Permission, Permissions};
 use crate::preimage::Preimage;
+use crate::proof::AppliedProof;
 use crate::string::Text;
 
 /// A key of an account and how much it counts toward the account's quorum.
@@ -268,6 +269,26 @@ pub enum Instruction {
         /// How much; any amount if absent.
         #[serde(default)]
         per_day: Option<Decimal>,
+    },
+    /// Pays a transfer back without its payee: what of it is still there.
+    #[codec(index = 44)]
+    Recall {
+        /// Its payee, who gives it back.
+        from: AccountId,
+        /// Its payer, who gets it back.
+        to: AccountId,
+        /// Of what.
+        asset: AssetId,
+        /// How much at most, more than zero; in all no more than was paid.
+        amount: Decimal,
+        /// The transaction that paid.
+        transaction: TransactionHash,
+        /// The step of it that did.
+        step: u16,
+        /// Why, for the record.
+        reason: Reason,
+        /// Shows that the transaction was applied.
+        proof: Box<AppliedProof>,
     },
     /// Makes a role.
     #[codec(index = 50)]

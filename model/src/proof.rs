@@ -21,10 +21,12 @@
 //! **An invoice is forgotten after its expiry**, so its absence says that it is unpaid only in a
 //! block that is not later.
 
+mod applied;
 mod entry;
 #[cfg(test)]
 mod tests;
 
+use parity_scale_codec::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::block::{BlockResult, Header};
@@ -39,9 +41,10 @@ use crate::verify::Verifier;
 use crate::vote::{Ballot, Certificate, CertificateError, VoteKind};
 use crate::{limits, merkle};
 
+pub use applied::AppliedProof;
 pub use entry::{
-    AccountEntry, AccountStatus, BalanceEntry, Entry, HexBytes, InvoiceEntry, InvoiceName,
-    KEY_BYTES_MAX, StateLeaf, VALUE_BYTES_MAX, Wanted,
+    AccountEntry, AccountStatus, BalanceEntry, Entry, InvoiceEntry, InvoiceName, KEY_BYTES_MAX,
+    StateLeaf, VALUE_BYTES_MAX, Wanted,
 };
 
 /// Most levels of a tree: slots are numbered with 64 bits.
@@ -52,12 +55,14 @@ pub const VALIDATOR_CHANGES_MAX: usize = 1_024;
 pub const PROOF_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The node beside the one that was reached, and on which side of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sibling {
     /// It comes first.
+    #[codec(index = 0)]
     Left(Digest256),
     /// It comes second.
+    #[codec(index = 1)]
     Right(Digest256),
 }
 

@@ -123,6 +123,10 @@ codes! {
         NothingToApprove = 38, "nothing_to_approve";
         /// The parameter may not be that.
         OutOfRange = 39, "out_of_range";
+        /// The proof does not show that the payment was made.
+        UnprovenPayment = 40, "unproven_payment";
+        /// More than was paid, less what was recalled of it.
+        RecallExceeded = 41, "recall_exceeded";
         /// Execution itself failed; nothing was changed.
         Internal = 255, "internal";
     }

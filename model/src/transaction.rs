@@ -64,7 +64,8 @@ impl Payload {
     }
 }
 
-fn hash_payload(bytes: &[u8]) -> TransactionHash {
+/// The hash of the transaction whose payload has these bytes.
+pub(crate) fn hash_payload(bytes: &[u8]) -> TransactionHash {
     TransactionHash(TaggedHasher::new(tags::TRANSACTION).part(bytes).finish())
 }
 

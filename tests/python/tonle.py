@@ -109,6 +109,9 @@ instructions = dict(
     unfreeze=(41, struct(account=account)),
     set_tier=(42, struct(account=account, tier=name)),
     set_limit=(43, struct(tier=name, asset=asset, per_day=option(decimal))),
+    recall=(44, struct(**{"from": account}, to=account, asset=asset, amount=decimal,
+                       transaction=hexed, step=u16, reason=text,
+                       proof=lambda v: applied_proof(v))),
     register_role=(50, struct(id=name, permissions=listed(permission))),
     grant_role=(51, struct(role=name, account=account)),
     revoke_role=(52, struct(role=name, account=account)),
@@ -190,16 +193,21 @@ state = dict(
     proposal=(12, struct(account=account, proposer=account, instructions=listed(instruction),
                          expires_ms=u64, approvals=listed(key))),
     proposals=(13, listed(hexed)),
-    metadata=(14, listed(struct(name=name, value=text))))
+    metadata=(14, listed(struct(name=name, value=text))),
+    recalled=(15, minor))
 def state_key(kind, about):
     tag = u8(state[kind][0])
     if kind in ("hold", "proposal"): return tag + hexed(about[0])
+    if kind == "recalled": return tag + hexed(about[0]) + about[1].to_bytes(2, "big")
     if kind != "invoice": return tag + "\0".join(about).encode()
     *names, amount, expires_ms = about
     return (tag + "".join(part + "\0" for part in names).encode()
             + int(amount).to_bytes(16, "big") + expires_ms.to_bytes(8, "big"))
 
 block_result = struct(state_root=hexed, receipts_root=hexed, next_validators=hexed)
+sibling = variant(left=(0, hexed), right=(1, hexed))
+applied_proof = struct(payload=raw_hex, path=listed(sibling), result=block_result,
+                       finalization=certificate)
 
 def tagged(tag, *parts):
     return hashlib.blake2b(text("tonle." + tag) + b"".join(parts), digest_size=32).digest()

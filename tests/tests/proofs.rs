@@ -14,11 +14,12 @@ use tonle_model::block::{BlockResult, Header};
 use tonle_model::bounded::Bounded;
 use tonle_model::genesis::Genesis;
 use tonle_model::hash::{ChainHash, Digest256, TransactionHash};
+use tonle_model::hex::HexBytes;
 use tonle_model::instruction::{Instruction, Invoice};
 use tonle_model::key::KeyPair;
 use tonle_model::number::{Height, ValidatorIndex, View};
 use tonle_model::proof::{
-    CertifiedBlock, Claim, Entry, Fact, HexBytes, Proof, StateLeaf, ValidatorChange, Wanted,
+    CertifiedBlock, Claim, Entry, Fact, Proof, StateLeaf, ValidatorChange, Wanted,
 };
 use tonle_model::transaction::Transaction;
 use tonle_model::validators::{Validator, ValidatorSet};

@@ -100,6 +100,7 @@ async fn every_code_is_met() {
     names(&mut desk).await;
     holds(&mut desk).await;
     invoices(&mut desk).await;
+    recalls(&mut desk).await;
     accounts(&mut desk).await;
     approvals(&mut desk).await;
     let met = |code: &&RejectionCode| desk.seen.contains(code.code());
@@ -212,6 +213,18 @@ async fn invoices(desk: &mut Desk) {
     desk.refused(payer, paying("5", &two), "invoice_reserved").await;
     let three = bill("three", now_ms() + 1_000);
     desk.refused_in_time(payer, &[], paying("5", &three), "invoice_expired").await;
+}
+
+async fn recalls(desk: &mut Desk) {
+    let paid = desk.done("bopha@aclb", transfer(RIEL, "dara@wing", "70")).await;
+    let proof = desk.client.proof_transaction(&paid, true).await.expect("a proof");
+    let proof = proof.to_applied().expect("it has the payload");
+    let recall = json!({"recall": {"from": "dara@wing", "to": "bopha@aclb", "asset": RIEL,
+        "amount": "70", "transaction": paid, "step": 0, "reason": "a mistake", "proof": proof}});
+    let to_another = with(recall.clone(), "to", json!("sok@aclb"));
+    desk.refused("governor@nbc", to_another, "unproven_payment").await;
+    desk.done("governor@nbc", recall.clone()).await;
+    desk.refused("governor@nbc", recall, "recall_exceeded").await;
 }
 
 async fn accounts(desk: &mut Desk) {

@@ -52,6 +52,11 @@ pub struct Member {
 }
 
 impl People {
+    /// Their accounts.
+    pub fn ids(&self) -> impl Iterator<Item = &AccountId> {
+        self.members.iter().map(|member| &member.id)
+    }
+
     fn new(numbers: std::ops::Range<u32>) -> Result<Self, CliError> {
         let member = |index| {
             let name = format!("b{index}@{DOMAIN}");

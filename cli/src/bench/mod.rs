@@ -19,6 +19,7 @@ mod accounts;
 mod ceiling;
 mod follow;
 mod load;
+mod look_ups;
 mod measure;
 mod presign;
 mod report;
@@ -33,6 +34,7 @@ const EXAMPLES: &str = "\
 Examples:
   tonle bench                                100,000 transfers, as fast as the network takes them
   tonle bench --rate 10 --seconds 20         latency of a quiet network
+  tonle bench --rate 5000 --look-ups 60      how long look-ups take beside such a load
   tonle bench --seconds 60 --output json
 
 It needs a demo network: it registers the domain `bench` with accounts and money of its own.";
@@ -67,6 +69,9 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 16_000)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     in_flight: u32,
+    /// Ask for balances, histories and invoices meanwhile, so many a second
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    look_ups: Option<u32>,
     /// How long nothing may be committed at the end before the rest counts as lost
     #[arg(long, value_name = "TIME", default_value = "30s")]
     patience: Wait,
@@ -93,7 +98,10 @@ pub async fn run(args: BenchArgs, context: &Context) -> Result<(), CliError> {
     output.progress("adding up balances");
     let before = accounts::balances(&target, &people).await?;
     let resources_before = measure::resources(&target.nodes).await;
+    let asking = args.look_ups.map(|rate| look_ups::Asking::start(&target, &people, rate));
+    let asking = asking.transpose()?;
     let outcome = load::run(&target, &args, signed, &output).await?;
+    let look_ups = asking.map(look_ups::Asking::finish).transpose()?;
     let agreed = measure::wait_for_agreement(&target.nodes).await?;
     let resources_after = measure::resources(&target.nodes).await;
     output.progress("adding up balances");
@@ -101,6 +109,7 @@ pub async fn run(args: BenchArgs, context: &Context) -> Result<(), CliError> {
     let report = report::Report::new(report::Parts {
         ceiling,
         outcome,
+        look_ups,
         agreed,
         resources: (resources_before, resources_after),
         balances: (before, after),

@@ -1,11 +1,15 @@
 //! What a run showed, and whether it holds.
 
+use std::fmt;
+use std::time::Duration;
+
 use serde::Serialize;
 use tonle_model::amount::Amount;
 
 use super::accounts::Balances;
 use super::ceiling::Ceiling;
 use super::load::Outcome;
+use super::look_ups::LookUps;
 use super::measure::{Agreement, Resources, growth};
 use super::presign::transfer;
 use crate::error::CliError;
@@ -20,6 +24,8 @@ pub struct Parts {
     pub ceiling: Ceiling,
     /// The load.
     pub outcome: Outcome,
+    /// What was asked beside it.
+    pub look_ups: Option<LookUps>,
     /// Where the validators stand.
     pub agreed: Agreement,
     /// Before and after.
@@ -28,13 +34,32 @@ pub struct Parts {
     pub balances: (Balances, Balances),
 }
 
-/// Milliseconds from sending to seeing the block.
+/// Milliseconds, at percentiles.
 #[derive(Debug, Serialize)]
 pub struct Latency {
     p50: f64,
     p95: f64,
     p99: f64,
     max: f64,
+}
+
+impl Latency {
+    /// Of so many times; zeros if there are none.
+    pub fn of(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        let at = |percent: usize| {
+            let rank = (times.len() * percent).div_ceil(100).saturating_sub(1);
+            times.get(rank).map_or(0.0, |time| rounded(time.as_secs_f64() * 1_000.0, 3))
+        };
+        Self { p50: at(50), p95: at(95), p99: at(99), max: at(100) }
+    }
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { p50, p95, p99, max } = self;
+        write!(formatter, "p50 {p50} ms, p95 {p95} ms, p99 {p99} ms, max {max} ms")
+    }
 }
 
 /// How many of what.
@@ -68,6 +93,8 @@ pub struct Report {
     ceiling_per_second: f64,
     share_of_ceiling: f64,
     latency_ms: Latency,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    look_ups: Option<LookUps>,
     cpu_us_per_transaction: Option<f64>,
     disk_bytes_per_transaction: Option<f64>,
     synced: bool,
@@ -94,7 +121,8 @@ fn rounded(value: f64, decimals: i32) -> f64 {
 impl Report {
     /// Puts it all together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { ceiling, outcome, agreed, resources: (before, after), balances } = parts;
+        let Parts { ceiling, outcome, look_ups, agreed, resources: (before, after), balances } =
+            parts;
         let tracker = &outcome.tracker;
         let seconds = tracker.duration().as_secs_f64();
         let rate = if seconds > 0.0 { tracker.applied as f64 / seconds } else { 0.0 };
@@ -130,6 +158,7 @@ impl Report {
                 p99: tracker.latency_ms(99.0),
                 max: tracker.latency_ms(100.0),
             },
+            look_ups,
             cpu_us_per_transaction: each(cpu_us),
             disk_bytes_per_transaction: each(disk),
             synced: agreed.synced,
@@ -158,7 +187,6 @@ impl Report {
     /// The report for people.
     pub fn describe(&self) -> String {
         let counts = &self.transactions;
-        let latency = &self.latency_ms;
         let optional = |value: Option<f64>, unit: &str| match value {
             Some(value) => format!("{value} {unit}"),
             None => "not told by the nodes".into(),
@@ -178,13 +206,7 @@ impl Report {
                 ),
             ),
             ("share", format!("{} % of the ceiling", rounded(self.share_of_ceiling * 100.0, 1))),
-            (
-                "latency",
-                format!(
-                    "p50 {} ms, p95 {} ms, p99 {} ms, max {} ms",
-                    latency.p50, latency.p95, latency.p99, latency.max
-                ),
-            ),
+            ("latency", self.latency_ms.to_string()),
             (
                 "processor",
                 optional(self.cpu_us_per_transaction, "µs per transaction and validator"),
@@ -198,6 +220,14 @@ impl Report {
             ("put off", format!("{} posts by 429 or 503", counts.posts_put_off)),
             ("sums", format!("{} before, {} after", self.sums.before, self.sums.after)),
         ];
+        if let Some(asked) = &self.look_ups {
+            rows.extend([
+                ("balance", asked.balance_ms.to_string()),
+                ("history", asked.history_ms.to_string()),
+                ("invoice", asked.invoice_ms.to_string()),
+                ("look-ups", format!("{} answered, {} not", asked.answered, asked.failed)),
+            ]);
+        }
         rows.extend(self.failures.iter().map(|failure| ("FAILED", failure.clone())));
         fields(&rows)
     }
@@ -271,6 +301,15 @@ mod tests {
     fn balances(each: &[u128]) -> Balances {
         let sum = Amount::from_minor(each.iter().sum());
         Balances { each: each.iter().copied().map(Amount::from_minor).collect(), sum, supply: sum }
+    }
+
+    #[test]
+    fn percentiles_are_of_what_was_measured() {
+        let latency = Latency::of((1..=200).rev().map(Duration::from_millis).collect());
+        assert_eq!([latency.p50, latency.p95, latency.p99, latency.max], [100., 190., 198., 200.]);
+        let one = Latency::of(vec![Duration::from_micros(1_500)]);
+        assert_eq!([one.p50, one.max], [1.5, 1.5]);
+        assert_eq!(Latency::of(Vec::new()).p99, 0.0);
     }
 
     #[test]

@@ -133,6 +133,18 @@ as dara@wing hold settle "$(hold_id <"$work/hold")" --preimage-file "$work/secre
 [ "$(available bopha@aclb khr#nbc)" = $((had + 5000)) ]
 as bank@aclb account unfreeze bopha@aclb --wait >/dev/null
 
+say "What was paid to a thief comes back by order, as far as it is still there"
+as sok@aclb --output json transfer --to "$thief" --amount 9000 --asset khr#nbc --wait >"$work/paid"
+paid=$(field hash <"$work/paid")
+had=$(available sok@aclb khr#nbc)
+refused permission_denied as sok@aclb recall "$paid" --reason "I changed my mind" --wait
+refused permission_denied as bank@aclb recall "$paid" --reason "a mistake" --wait
+as bank@aclb account freeze "$thief" --reason "court order 8" --wait >/dev/null
+as governor@nbc recall "$paid" --amount 5000 --reason "court order 8" --wait
+refused recall_exceeded as governor@nbc recall "$paid" --amount 4001 --reason "again" --wait
+as governor@nbc recall "$paid" --amount 4000 --reason "court order 8" --wait >/dev/null
+[ "$(available sok@aclb khr#nbc)" = $((had + 9000)) ]
+
 say "An invoice is paid once, out of twenty attempts through four validators"
 mapfile -t urls < <(tonle --output json localnet status | python3 -c 'import json,sys
 for row in json.load(sys.stdin): print(row["url"])')

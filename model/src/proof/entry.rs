@@ -3,19 +3,16 @@
 //! Keys and values have the bytes that the ledger writes (the book, Encodings, State tree). Those
 //! who keep the ledger have types of their own for them; a test there holds the two together.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::ops::Deref;
-
 use parity_scale_codec::{Decode, Encode};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 
 use crate::amount::Amount;
 use crate::hash::{Digest256, HoldId, TaggedHasher, TransactionHash};
+use crate::hex::HexBytes;
 use crate::id::{AccountId, AssetId, Name};
 use crate::instruction::{Reason, Signatories};
 use crate::string::Text;
-use crate::{decode, hex, limits, tags};
+use crate::{decode, limits, tags};
 
 /// Longest key of an entry, in bytes: an invoice's is the longest, with three names, an amount
 /// and a time.
@@ -32,45 +29,6 @@ const BALANCE: u8 = 7;
 const INVOICE: u8 = 11;
 /// Stands between the names of a key.
 const SEPARATOR: u8 = 0;
-
-/// At most `MAX` bytes, as lower-case hex.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct HexBytes<const MAX: usize>(Vec<u8>);
-
-impl<const MAX: usize> HexBytes<MAX> {
-    /// Takes bytes if they are few enough.
-    pub fn new(bytes: Vec<u8>) -> Option<Self> {
-        (bytes.len() <= MAX).then_some(Self(bytes))
-    }
-}
-
-impl<const MAX: usize> Deref for HexBytes<MAX> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl<const MAX: usize> fmt::Debug for HexBytes<MAX> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&hex::encode(&self.0))
-    }
-}
-
-impl<const MAX: usize> Serialize for HexBytes<MAX> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&hex::encode(&self.0))
-    }
-}
-
-impl<'de, const MAX: usize> Deserialize<'de> for HexBytes<MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        let bytes = if text.len() <= 2 * MAX { hex::decode(&text) } else { None };
-        bytes.map(Self).ok_or_else(|| de::Error::custom("not lower-case hex, or too long"))
-    }
-}
 
 /// A leaf of the state tree: an entry, and the key of the one after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

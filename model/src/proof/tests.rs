@@ -1,10 +1,10 @@
 //! Every way we know to make a file say what did not happen.
 
-use parity_scale_codec::Encode;
 use serde_json::Value;
 
 use super::*;
 use crate::amount::Amount;
+use crate::hex::HexBytes;
 use crate::key::KeyPair;
 use crate::number::{ValidatorIndex, View};
 use crate::receipt::RejectionCode;

@@ -41,11 +41,11 @@ impl Pair {
     pub fn block(
         &mut self,
         time_ms: u64,
-        mut next: impl FnMut(&State) -> Option<SignedTransaction>,
+        mut next: impl FnMut(&Reference) -> Option<SignedTransaction>,
     ) -> Result<Vec<Fate>, String> {
         let (mut transactions, mut fates) = (Vec::new(), Vec::new());
         self.reference.begin(time_ms);
-        while let Some(transaction) = next(&self.reference.state) {
+        while let Some(transaction) = next(&self.reference) {
             fates.push(self.reference.transaction(&transaction));
             transactions.push(transaction);
         }
@@ -68,6 +68,7 @@ impl Pair {
         same("voids", &found, &voids)?;
         same("receipts", &block.receipts, &receipts)?;
         same("parameters", &*block.parameters, &self.reference.state.parameters)?;
+        self.reference.archive.add(&block, &transactions);
         self.compare_states()?;
         Ok(fates)
     }
@@ -90,6 +91,7 @@ impl Pair {
         same_entries("proposals", &found.proposals, &expected.proposals)?;
         same_entries("open proposals", &found.proposals_of, &expected.proposals_of)?;
         same_entries("metadata", &found.metadata, &expected.metadata)?;
+        same_entries("recalls", &found.recalled, &expected.recalled)?;
         same("parameters", &found.next_parameters, &expected.next_parameters)?;
         let count = self.network.entry_count().map_err(|error| error.to_string())?;
         same("number of entries", &count, &entry_count(expected))
@@ -129,6 +131,7 @@ fn entry_count(state: &State) -> usize {
         + state.proposals.len()
         + state.proposals_of.len()
         + state.metadata.len()
+        + state.recalled.len()
 }
 
 /// All that there is of an asset is available to someone or held; and someone owns the network.
@@ -149,7 +152,8 @@ fn conserved(state: &State) -> Result<(), String> {
 }
 
 /// Everything that a reader sees, as the reference has it. Of invoices those that the reference
-/// knows by payee and id: the count of entries says whether there are others.
+/// knows by payee and id, and of recalls those that it knows: the count of entries says whether
+/// there are others.
 fn observe(reader: &WorldReader, expected: &State) -> Result<Result<State, String>, StateError> {
     let mut state = State::new((*reader.parameters()).clone());
     let domains = reader.domains(None, usize::MAX)?;
@@ -187,6 +191,10 @@ fn observe(reader: &WorldReader, expected: &State) -> Result<Result<State, Strin
         observe_account(reader, &id, &mut state)?;
     }
     observe_invoices(reader, expected, &mut state)?;
+    for (transaction, step) in expected.recalled.keys() {
+        let recalled = reader.recalled(transaction, *step)?.minor();
+        state.recalled.insert((*transaction, *step), recalled);
+    }
     let counted = check_counters(reader, &state)?.and(check_totals(reader, &state)?);
     Ok(counted.map(|()| state))
 }

@@ -8,6 +8,7 @@
 //!
 //! Left out, because the state does not depend on it: histories, roots and validators.
 
+pub mod archive;
 pub mod compare;
 pub mod generate;
 pub mod network;
@@ -26,6 +27,7 @@ use tonle_model::id::AccountId;
 use tonle_model::receipt::{Outcome, VoidCode};
 use tonle_model::transaction::SignedTransaction;
 
+use archive::Archive;
 use rules::Run;
 use state::{InvoiceKey, State};
 
@@ -57,6 +59,8 @@ enum Passing {
 pub struct Reference {
     /// What it knows.
     pub state: State,
+    /// What was applied before this block.
+    pub archive: Archive,
     time_ms: u64,
     /// What the block forgets when it ends.
     passing: Vec<Passing>,
@@ -73,6 +77,7 @@ impl Reference {
         for step in &genesis.steps {
             let mut run = Run {
                 state: &mut state,
+                archive: &Archive::default(),
                 time_ms: genesis.created_ms,
                 transaction: TransactionHash::default(),
                 step: 0,
@@ -86,6 +91,7 @@ impl Reference {
         state.parameters = state.next_parameters.clone();
         Self {
             state,
+            archive: Archive::default(),
             time_ms: genesis.created_ms,
             passing: Vec::new(),
             used: BTreeSet::new(),
@@ -146,6 +152,7 @@ impl Reference {
         for (number, step) in (0u16..).zip(&transaction.payload().steps) {
             let mut run = Run {
                 state: &mut self.state,
+                archive: &self.archive,
                 time_ms: self.time_ms,
                 transaction: transaction.hash(),
                 step: number,

@@ -52,9 +52,9 @@ fn write(
         if restart {
             pair.network.reopen().map_err(|error| error.to_string())?;
         }
-        let done = pair.block(time_ms, |state| {
+        let done = pair.block(time_ms, |reference| {
             (transactions.len() < count).then(|| {
-                let next = author.transaction(state, time_ms);
+                let next = author.transaction(reference, time_ms);
                 transactions.push(next.clone());
                 next
             })

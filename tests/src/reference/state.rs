@@ -197,6 +197,8 @@ pub struct State {
     pub proposals_of: BTreeMap<AccountId, Vec<ProposalId>>,
     /// What was noted with accounts; none of them empty.
     pub metadata: BTreeMap<AccountId, BTreeMap<Name, String>>,
+    /// What was recalled of the payments of steps.
+    pub recalled: BTreeMap<(TransactionHash, u16), u128>,
     /// The parameters of the block being executed.
     pub parameters: Parameters,
     /// Those of the next one.
@@ -218,6 +220,7 @@ impl State {
             proposals: BTreeMap::new(),
             proposals_of: BTreeMap::new(),
             metadata: BTreeMap::new(),
+            recalled: BTreeMap::new(),
             next_parameters: parameters.clone(),
             parameters,
         }

@@ -91,6 +91,7 @@ fn kind(instruction: &Instruction) -> &'static str {
         I::Unfreeze { .. } => "unfreeze",
         I::SetTier { .. } => "set_tier",
         I::SetLimit { .. } => "set_limit",
+        I::Recall { .. } => "recall",
         I::RegisterRole { .. } => "register_role",
         I::GrantRole { .. } => "grant_role",
         I::RevokeRole { .. } => "revoke_role",

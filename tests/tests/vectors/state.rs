@@ -208,6 +208,16 @@ fn proposals() -> Vec<Entry> {
     ]
 }
 
+fn recalls() -> Vec<Entry> {
+    let transaction = Digest256([0x22; 32]);
+    let recalled = |step: u16, units: u128| {
+        let key = [&[15][..], transaction.as_ref(), &step.to_be_bytes()].concat();
+        let (about, json) = (json!([transaction, step]), json!(units.to_string()));
+        Entry { kind: "recalled", about, key, json, value: minor(units).encode() }
+    };
+    vec![recalled(0, 250), recalled(255, 1), recalled(256, u128::MAX)]
+}
+
 fn leaf(key: &[u8], value: &[u8], next: &[u8]) -> Digest256 {
     let row = [key, value, next].map(|part| part.encode()).concat();
     TaggedHasher::new(tags::STATE_LEAF).part(row).finish()
@@ -215,7 +225,7 @@ fn leaf(key: &[u8], value: &[u8], next: &[u8]) -> Digest256 {
 
 /// Entries of every kind with their leaves, and the leaf of a slot whose entry was removed.
 pub(crate) fn state() -> Value {
-    let groups = [network, accounts, assets, balances, rights, holds, invoices, proposals];
+    let groups = [network, accounts, assets, balances, rights, holds, invoices, proposals, recalls];
     let entries: Vec<_> = groups.iter().flat_map(|group| group()).collect();
     assert!(entries.is_sorted_by(|left, right| left.key < right.key), "in the order of keys");
     let cases = entries.iter().enumerate().map(|(position, entry)| {

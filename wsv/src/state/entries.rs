@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use tonle_model::hash::TransactionHash;
 use tonle_model::id::{AccountId, AssetId, DomainId, Name};
 
 use super::cache::{Cache, Entry};
 use super::key::Key;
-use super::value::{Account, Asset, Balance, Domain, Metadata, Rights, Role, Value};
+use super::value::{Account, Asset, Balance, Domain, Metadata, Recalled, Rights, Role, Value};
 use crate::store::{ScanOrder, Store, StoreError, Table, decode_row};
 
 /// Whatever knows the values of state entries: the committed state, or a block being executed.
@@ -67,6 +68,18 @@ pub trait ReadEntries {
     fn metadata(&self, id: &AccountId) -> Result<Option<Arc<Metadata>>, StoreError> {
         Ok(match self.value(&Key::Metadata(id.clone()))? {
             Some(Value::Metadata(notes)) => Some(notes),
+            _ => None,
+        })
+    }
+
+    /// What was recalled of the payment of a step; `None` if nothing was.
+    fn recalled(
+        &self,
+        transaction: &TransactionHash,
+        step: u16,
+    ) -> Result<Option<Recalled>, StoreError> {
+        Ok(match self.value(&Key::Recalled(*transaction, step))? {
+            Some(Value::Recalled(recalled)) => Some(*recalled),
             _ => None,
         })
     }

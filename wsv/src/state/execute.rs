@@ -220,6 +220,7 @@ impl<'a> Execution<'a> {
     fn ledger<'l>(&'l mut self, cause: Cause<'l>, rights: Rights) -> Ledger<'l> {
         Ledger {
             overlay: &mut self.overlay,
+            chain: self.header.chain,
             parameters: &self.parameters,
             time_ms: self.header.timestamp_ms,
             rights,

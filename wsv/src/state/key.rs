@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use tonle_model::amount::Amount;
-use tonle_model::hash::{Digest256, HoldId, ProposalId};
+use tonle_model::hash::{Digest256, HoldId, ProposalId, TransactionHash};
 use tonle_model::id::{AccountId, AssetId, DomainId, Name};
 use tonle_model::limits;
 use tonle_model::string::Text;
@@ -64,6 +64,8 @@ pub enum Key {
     Proposals(AccountId),
     /// What was noted with an account.
     Metadata(AccountId),
+    /// What was recalled of the payment of a step.
+    Recalled(TransactionHash, u16),
 }
 
 impl Key {
@@ -118,6 +120,10 @@ impl Key {
             Self::Proposal(id) => tagged(12, id.as_ref()),
             Self::Proposals(id) => tagged(13, id.as_str().as_bytes()),
             Self::Metadata(id) => tagged(14, id.as_str().as_bytes()),
+            Self::Recalled(transaction, step) => {
+                tagged(15, transaction.as_ref());
+                bytes.extend_from_slice(&step.to_be_bytes());
+            }
         }
     }
 
@@ -156,6 +162,10 @@ impl Key {
             (12, hash) => Some(Self::Proposal(ProposalId(digest(hash)?))),
             (13, name) => id(name).map(Self::Proposals),
             (14, name) => id(name).map(Self::Metadata),
+            (15, payment) => {
+                let (hash, step) = payment.split_last_chunk()?;
+                Some(Self::Recalled(TransactionHash(digest(hash)?), u16::from_be_bytes(*step)))
+            }
             _ => None,
         }
     }
@@ -225,6 +235,8 @@ mod tests {
             Key::Proposal(ProposalId(Digest256([0; 32]))),
             Key::Proposals("sok@a".parse().unwrap()),
             Key::Metadata("sok@a".parse().unwrap()),
+            Key::Recalled(TransactionHash(Digest256([9; 32])), 1),
+            Key::Recalled(TransactionHash(Digest256([9; 32])), 256),
         ]
     }
 
@@ -235,7 +247,9 @@ mod tests {
         }
         let bytes: Vec<_> = keys().iter().map(Key::to_bytes).collect();
         assert!(bytes.is_sorted(), "what belongs together stands together");
-        for bad in [&[][..], &[0], &[1, 97], &[4], &[5, 97], &[7, 97, 64, 98], &[10, 1], &[15]] {
+        for bad in
+            [&[][..], &[0], &[1, 97], &[4], &[5, 97], &[7, 97, 64, 98], &[10, 1], &[15], &[16]]
+        {
             assert_eq!(Key::from_bytes(bad), None);
         }
     }

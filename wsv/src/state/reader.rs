@@ -216,6 +216,12 @@ impl WorldReader {
         Ok(self.shared.entries.metadata(id)?)
     }
 
+    /// How much of the payment of a step was recalled.
+    pub fn recalled(&self, transaction: &TransactionHash, step: u16) -> Result<Amount, StateError> {
+        let recalled = self.shared.entries.recalled(transaction, step)?;
+        Ok(recalled.unwrap_or_default().amount)
+    }
+
     /// A role.
     pub fn role(&self, id: &Name) -> Result<Option<Arc<Role>>, StateError> {
         Ok(self.shared.entries.role(id)?)

@@ -193,6 +193,13 @@ pub struct Proposal {
     pub approvals: Bounded<PublicKey, { limits::SIGNATORIES_MAX }>,
 }
 
+/// What was paid back of a payment without its payee.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Recalled {
+    /// How much in all.
+    pub amount: Amount,
+}
+
 /// The proposals of an account.
 pub type Proposals = Bounded<ProposalId, { limits::PROPOSALS_PER_ACCOUNT_MAX }>;
 /// What was noted with an account, in order of name.
@@ -259,6 +266,8 @@ values! {
     Proposals(Proposals) of Key::Proposals(_),
     /// Of [`Key::Metadata`].
     Metadata(Metadata) of Key::Metadata(_),
+    /// Of [`Key::Recalled`].
+    Recalled(Recalled) of Key::Recalled(..),
 }
 
 /// When an entry can be forgotten: block time past this.

@@ -15,7 +15,7 @@ use crate::reference::state::{DAY_MS, Hold, Proposal, State};
 use crate::reference::world::{self, account, amount, name, right};
 
 /// An authority and what it does.
-type Act = (AccountId, Instruction);
+pub(super) type Act = (AccountId, Instruction);
 
 impl Author<'_> {
     /// An instruction; of a given account, as a proposal has it, or of whoever suits.
@@ -31,8 +31,9 @@ impl Author<'_> {
             43..48 if has_holds => self.release(scene),
             33..48 => self.hold(scene, by.clone()),
             48..52 => self.mint(scene),
-            52..55 => self.burn(scene),
-            55..67 => self.accounts(scene, by.clone()),
+            52..54 => self.burn(scene),
+            54..57 => self.recall(scene, by.clone()),
+            57..67 => self.accounts(scene, by.clone()),
             67..73 => self.oversight(scene),
             73..83 => self.rights(scene),
             83..87 => self.metadata(scene, by.clone()),
@@ -47,7 +48,7 @@ impl Author<'_> {
     }
 
     /// Some account that holds a right, if there is one.
-    fn who_may(&mut self, scene: Scene<'_>, permission: &Permission) -> AccountId {
+    pub(super) fn who_may(&mut self, scene: Scene<'_>, permission: &Permission) -> AccountId {
         let state = scene.state;
         let open = state.accounts.keys().filter(|id| state.open_account(id).is_some());
         let able: Vec<_> = open.filter(|id| state.holds_right(id, permission)).cloned().collect();
@@ -89,7 +90,7 @@ impl Author<'_> {
         }
     }
 
-    fn written(&mut self, state: &State, id: &AssetId, minor: u128) -> Decimal {
+    pub(super) fn written(&mut self, state: &State, id: &AssetId, minor: u128) -> Decimal {
         let scale = state.assets.get(id).map_or(0, |asset| asset.scale);
         match self.random.below(40) {
             // One decimal more than there is, where that can be written at all.
@@ -130,7 +131,7 @@ impl Author<'_> {
         id: &mut AssetId,
         much: &mut Decimal,
     ) -> Invoice {
-        let Scene { state, time_ms } = scene;
+        let Scene { state, time_ms, .. } = scene;
         let known: Vec<_> = state.invoices.keys().collect();
         if let Some(key) = self.random.pick_if_any(&known)
             && self.random.once_in(2)
@@ -154,7 +155,7 @@ impl Author<'_> {
         Invoice { id: id.parse().expect("a short text"), expires_ms }
     }
 
-    fn transfer(&mut self, scene: Scene<'_>, by: AccountId) -> Act {
+    pub(super) fn transfer(&mut self, scene: Scene<'_>, by: AccountId) -> Act {
         let from = self.random.once_in(5).then(|| self.payer(scene));
         let suited = match &from {
             Some(from) => self.who_may(scene, &Permission::TransferFrom(from.clone())),

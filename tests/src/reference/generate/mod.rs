@@ -2,6 +2,7 @@
 //! or just beyond it, so that every instruction is applied often and refused often.
 
 mod instruction;
+mod recall;
 
 use std::collections::BTreeSet;
 
@@ -12,6 +13,8 @@ use tonle_model::key::PublicKey;
 use tonle_model::limits;
 use tonle_model::transaction::{Payload, SignedTransaction, Step};
 
+use super::Reference;
+use super::archive::Archive;
 use super::network::signed;
 use super::random::Random;
 use super::state::{DAY_MS, State};
@@ -31,6 +34,7 @@ pub struct Author<'a> {
 #[derive(Clone, Copy)]
 struct Scene<'a> {
     state: &'a State,
+    archive: &'a Archive,
     time_ms: u64,
 }
 
@@ -64,11 +68,11 @@ impl<'a> Author<'a> {
     }
 
     /// The next transaction.
-    pub fn transaction(&mut self, state: &State, time_ms: u64) -> SignedTransaction {
+    pub fn transaction(&mut self, ledger: &Reference, time_ms: u64) -> SignedTransaction {
         if self.random.once_in(40) && !self.written.is_empty() {
             return self.random.pick(&self.written);
         }
-        let scene = Scene { state, time_ms };
+        let scene = Scene { state: &ledger.state, archive: &ledger.archive, time_ms };
         let count = self.random.pick(&[1, 1, 1, 1, 2, 2, 3, 4]);
         let steps: Vec<_> = (0..count).map(|_| self.step(scene)).collect();
         let signers = self.signers(scene, &steps);
@@ -99,7 +103,7 @@ impl<'a> Author<'a> {
 
     /// From when to when; now and then at an edge or past it.
     fn window(&mut self, scene: Scene<'_>) -> (u64, u64) {
-        let Scene { state, time_ms } = scene;
+        let Scene { state, time_ms, .. } = scene;
         let longest_ms = u64::from(state.parameters.max_ttl_ms);
         match self.random.below(80) {
             0 => (time_ms - 10, time_ms - 1),

@@ -19,6 +19,7 @@ use tonle_model::key::PublicKey;
 use tonle_model::permission::Permission;
 use tonle_model::receipt::RejectionCode;
 
+use super::archive::Archive;
 use super::state::{Account, Asset, State, Status};
 
 /// What an instruction came to.
@@ -28,6 +29,8 @@ pub type Done = Result<(), RejectionCode>;
 pub struct Run<'a> {
     /// What it changes.
     pub state: &'a mut State,
+    /// What was applied before.
+    pub archive: &'a Archive,
     /// Block time.
     pub time_ms: u64,
     /// The transaction.
@@ -102,6 +105,7 @@ impl Run<'_> {
             I::Unfreeze { account } => self.set_status(by, account, Status::Active),
             I::SetTier { account, tier } => self.set_tier(by, account, tier),
             I::SetLimit { tier, asset, per_day } => self.set_limit(by, tier, asset, *per_day),
+            I::Recall { .. } => self.recall(by, instruction),
             I::RegisterRole { id, permissions } => self.register_role(by, id, permissions),
             I::GrantRole { role, account } => self.grant_role(by, role, account),
             I::RevokeRole { role, account } => self.revoke_role(by, role, account),

@@ -1,13 +1,15 @@
 //! Making, unmaking and paying money, and payments that are made once.
 
 use tonle_model::amount::Decimal;
-use tonle_model::hash::HoldId;
+use tonle_model::hash::{HoldId, TransactionHash};
 use tonle_model::id::{AccountId, AssetId};
 use tonle_model::instruction::{Instruction, Mintability};
 use tonle_model::permission::Permission;
 use tonle_model::receipt::RejectionCode;
 
-use super::{Account, Asset, Done, Run, ensure, positive, receives_nothing, sends_nothing};
+use super::{
+    Account, Asset, Done, Run, ensure, minor_units, positive, receives_nothing, sends_nothing,
+};
 use crate::reference::state::{DAY_MS, InvoiceKey, PaidInvoice};
 
 /// A payment as it is carried out.
@@ -81,6 +83,59 @@ impl Run<'_> {
         self.spend(&payment, &payer, &asset)?;
         self.state.balance_mut(to, id).available += amount;
         Ok(())
+    }
+
+    pub(super) fn recall(&mut self, by: &AccountId, instruction: &Instruction) -> Done {
+        let Instruction::Recall {
+            from,
+            to,
+            asset: id,
+            amount,
+            transaction,
+            step,
+            proof,
+            reason: _,
+        } = instruction
+        else {
+            return Err(RejectionCode::Internal);
+        };
+        let asset = self.asset(id)?;
+        self.permit(by, Permission::Recall(id.clone()))?;
+        let paid = self.paid(from, to, id, transaction, *step).filter(|_| {
+            // Nothing else proves it.
+            self.archive.proof(transaction).as_ref() == Some(&**proof)
+        });
+        let paid = minor_units(paid.ok_or(RejectionCode::UnprovenPayment)?, asset.scale)?;
+        self.account(to)?;
+        let amount = positive(*amount, asset.scale)?;
+        let payment = (*transaction, *step);
+        let before = self.state.recalled.get(&payment).copied().unwrap_or(0);
+        ensure(amount <= paid - before, RejectionCode::RecallExceeded)?;
+        let amount = amount.min(self.state.balance(from, id).available);
+        ensure(amount > 0, RejectionCode::InsufficientBalance)?;
+        self.state.balance_mut(from, id).available -= amount;
+        self.state.balance_mut(to, id).available += amount;
+        self.state.recalled.insert(payment, before + amount);
+        Ok(())
+    }
+
+    /// What a step that was applied paid one from another.
+    fn paid(
+        &self,
+        payee: &AccountId,
+        payer: &AccountId,
+        asset: &AssetId,
+        transaction: &TransactionHash,
+        step: u16,
+    ) -> Option<Decimal> {
+        let step = self.archive.payload(transaction)?.steps.get(usize::from(step))?;
+        match &step.instruction {
+            Instruction::Transfer { asset: of, from, to, amount, .. } => {
+                let from = from.as_ref().unwrap_or(&step.authority);
+                (of == asset && from == payer && to == payee).then_some(*amount)
+            }
+            _ => None,
+        }
     }
 
     /// Takes a payment from what the payer has available and may send today.

@@ -20,6 +20,7 @@ mod mint;
 mod money;
 mod proposal;
 mod propose;
+mod recall;
 mod register_account;
 mod register_asset;
 mod register_domain;
@@ -42,7 +43,7 @@ use std::sync::Arc;
 
 use tonle_model::amount::{Amount, AmountError, Decimal};
 use tonle_model::genesis::Parameters;
-use tonle_model::hash::Digest256;
+use tonle_model::hash::{ChainHash, Digest256};
 use tonle_model::id::{AccountId, AssetId, DomainId};
 use tonle_model::instruction::Instruction;
 use tonle_model::key::PublicKey;
@@ -116,6 +117,8 @@ impl Cause<'_> {
 pub struct Ledger<'a> {
     /// The state with the block's changes so far.
     pub overlay: &'a mut Overlay,
+    /// The network.
+    pub chain: ChainHash,
     /// The parameters of this block.
     pub parameters: &'a Parameters,
     /// Block time.
@@ -164,6 +167,7 @@ impl Ledger<'_> {
             I::SetLimit { tier, asset, per_day } => {
                 set_limit::execute(self, by, tier, asset, *per_day)
             }
+            I::Recall { .. } => recall::execute(self, by, instruction),
             I::RegisterRole { id, permissions } => {
                 register_role::execute(self, by, id, permissions)
             }

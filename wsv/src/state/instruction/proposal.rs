@@ -63,6 +63,7 @@ impl Ledger<'_> {
             let movements: &mut Vec<Movement> = self.movements;
             let mut inner = Ledger {
                 overlay: self.overlay,
+                chain: self.chain,
                 parameters: self.parameters,
                 time_ms: self.time_ms,
                 rights: self.rights,

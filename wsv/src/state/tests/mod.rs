@@ -10,6 +10,7 @@ mod metadata;
 mod proposals;
 mod reading;
 mod reads;
+mod recall;
 mod removal;
 mod restart;
 mod rights;
