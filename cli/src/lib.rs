@@ -16,6 +16,7 @@ pub mod config;
 pub mod context;
 pub mod domain;
 pub mod error;
+pub mod events;
 pub mod file;
 pub mod genesis;
 pub mod hold;
@@ -114,6 +115,9 @@ enum Command {
     /// Blocks
     #[command(subcommand)]
     Block(block::BlockCommand),
+    /// What is committed, as it happens
+    #[command(subcommand)]
+    Events(events::EventsCommand),
     /// Proofs of payments and balances, and checking them without a node
     #[command(subcommand)]
     Proof(proof::ProofCommand),
@@ -177,6 +181,7 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Validator(command) => validator::run(command, &context).await,
         Command::Tx(command) => tx::run(command, &context).await,
         Command::Block(command) => block::run(command, &context).await,
+        Command::Events(command) => events::run(command, &context).await,
         Command::Proof(command) => proof::run(command, &context).await,
         Command::Query(args) => query::run(args, &context).await,
         Command::Status => status::run(&context).await,

@@ -141,7 +141,7 @@ pub fn fields(rows: &[(&str, String)]) -> String {
 
 /// What a node or a file says must not drive the terminal, nor turn the order of its letters
 /// around: what is signed is read first.
-fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let safe = |c: char| match c.is_control() || turns(c) {
         true => char::REPLACEMENT_CHARACTER,

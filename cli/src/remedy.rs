@@ -66,7 +66,18 @@ pub fn of(code: &str) -> Option<&'static str> {
         "recall_exceeded" => {
             "give a smaller --amount; `tonle account history` shows what came back"
         }
+        "absent_key" => "sign a newer block where the key is: `tonle validator join`",
+        "unknown_validator" => "`tonle validator list` shows the validators and their keys",
+        "last_validator" => "register another validator first",
+        "validators_changing" => "send it again: validators change by one in a block",
         "internal" => "nothing was changed; please report this with the transaction's hash",
+        _ => return of_the_way_there(code),
+    })
+}
+
+/// About what keeps a transaction or a question from being taken in at all.
+fn of_the_way_there(code: &str) -> Option<&'static str> {
+    Some(match code {
         "duplicate" => "it was sent before: `tonle tx get` shows what became of it",
         "expired" => "sign it again; if that repeats, check this machine's clock",
         "not_yet_valid" => "this machine's clock is ahead of the network's: set it",
@@ -78,6 +89,7 @@ pub fn of(code: &str) -> Option<&'static str> {
         }
         "not_found" => "check the spelling, or ask another node with --url",
         "reads_not_public" => "this network answers only signed queries",
+        "unknown_token" => "ask the same node for a new one; its tokens last an hour",
         "not_ready" => "wait for the node to catch up, or give another one with --url",
         _ => return None,
     })

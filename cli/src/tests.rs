@@ -50,6 +50,9 @@ const DOCUMENTED: &[&str] = &[
     "tonle permission revoke mint:khr#nbc --from bank@aclb",
     "tonle parameter list",
     "tonle parameter set utc_offset_min -60",
+    "tonle validator join node.key --out joining.json",
+    "tonle validator register bank_c joining.json --wait",
+    "tonle validator unregister bank_b --wait",
     "tonle bench --rate 5000 --look-ups 60",
     "tonle recall 47038bac47038bac47038bac47038bac47038bac47038bac47038bac47038bac --reason x --wait",
     "tonle recall 47038bac47038bac47038bac47038bac47038bac47038bac47038bac47038bac --step 2 \
@@ -76,6 +79,10 @@ const DOCUMENTED: &[&str] = &[
     "tonle validator list",
     "tonle block get latest",
     "tonle block follow --from 3",
+    "tonle events follow",
+    "tonle events follow sok@aclb --account sok@aclb",
+    "tonle events follow --from 0 --kinds block,transaction",
+    "tonle events follow sok@aclb --kinds transfer --output json",
     "tonle keys new --out k --plain",
     "tonle genesis hash genesis.json",
     "tonle bench --seconds 10 --output json",
@@ -118,6 +125,7 @@ fn a_validator_is_started_by_a_line_of_its_own() {
 fn whom_a_command_is_about_is_not_who_acts() {
     for line in [
         "tonle hold list sok@aclb",
+        "tonle events follow sok@aclb",
         "tonle account note kyc_level 2 --of sok@aclb",
         "tonle account freeze sok@aclb --reason stolen",
         "tonle permission grant manage_roles --to sok@aclb",
@@ -155,6 +163,7 @@ fn nonsense_does_not_parse() {
         "tonle hold new --to d@w --amount 1 --asset khr#nbc --expires-in 1h --arbiter a@b \
          --new-preimage F",
         "tonle proposal new joint@aclb --instructions pay.json",
+        "tonle events follow --kinds blocks",
         "tonle localnet up --validators 0",
         "tonle bench --seconds 1 --transactions 2",
         "tonle status --output yaml",

@@ -1,23 +1,99 @@
-//! `tonle validator`: who decides.
+//! `tonle validator`: who decides, and who is to.
+
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use tonle_client::Client;
+use serde::{Deserialize, Serialize};
 use tonle_client::api::Validator;
+use tonle_client::{BlockId, Client};
+use tonle_model::id::Name;
+use tonle_model::instruction::Instruction;
+use tonle_model::joining::Joining;
+use tonle_model::key::PublicKey;
 
 use crate::context::Context;
 use crate::error::CliError;
-use crate::output::table;
+use crate::file;
+use crate::output::{fields, table};
+use crate::place::Place;
+use crate::submit::{self, SubmitArgs};
+
+/// Longest file of a key that joins: a certificate of a hundred validators and a signature.
+const JOINING_BYTES_MAX: u64 = 64 * 1024;
+
+const EXAMPLES: &str = "\
+Examples:
+  tonle validator list
+  tonle validator join node.key --out joining.json          where the new validator's key is
+  tonle validator register bank_c joining.json --wait       by whoever manages validators
+  tonle validator unregister bank_b --wait
+
+The new node runs as an observer first, in the `observers` of the others; the next block after it
+was registered is decided with it. Validators change by one in a block.";
 
 /// What to do about validators.
 #[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub enum ValidatorCommand {
     /// The validators of the next height, in canonical order
     List,
+    /// Sign the newest block with a node's key, to show that the key is there
+    Join {
+        /// The key file of the node
+        key: PathBuf,
+        /// The file to write
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Let a node vote, from the next height on
+    Register {
+        /// Its name, for people
+        name: Name,
+        /// What `tonle validator join` wrote, at most 256 blocks ago
+        joining: PathBuf,
+        /// How to send it
+        #[command(flatten)]
+        submit: SubmitArgs,
+    },
+    /// End a validator's vote, from the next height on
+    Unregister {
+        /// Its name, if only one has it, or its key
+        validator: String,
+        /// How to send it
+        #[command(flatten)]
+        submit: SubmitArgs,
+    },
+}
+
+/// What a node that wants to validate hands to whoever registers it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JoiningKey {
+    public_key: PublicKey,
+    joining: Joining,
 }
 
 /// Does it.
 pub async fn run(command: ValidatorCommand, context: &Context) -> Result<(), CliError> {
-    let ValidatorCommand::List = command;
+    match command {
+        ValidatorCommand::List => list(context).await,
+        ValidatorCommand::Join { key, out } => join(&key, &out, context).await,
+        ValidatorCommand::Register { name, joining, submit } => {
+            let JoiningKey { public_key, joining } = read(&joining)?;
+            let joining = Box::new(joining);
+            let register = Instruction::RegisterValidator { name, public_key, joining };
+            submit::act(context, Place::Operator, register, &submit).await
+        }
+        ValidatorCommand::Unregister { validator, submit } => {
+            let known = context.nodes()?.ask(Client::validators).await?;
+            let public_key = find(&known, &validator)?;
+            let unregister = Instruction::UnregisterValidator { public_key };
+            submit::act(context, Place::Operator, unregister, &submit).await
+        }
+    }
+}
+
+async fn list(context: &Context) -> Result<(), CliError> {
     let validators = context.nodes()?.ask(Client::validators).await?;
     context.output.show(&validators, || {
         let row = |validator: &Validator| {
@@ -26,4 +102,75 @@ pub async fn run(command: ValidatorCommand, context: &Context) -> Result<(), Cli
         };
         table([">INDEX", "NAME", "KEY"], validators.iter().map(row).collect())
     })
+}
+
+async fn join(key: &Path, out: &Path, context: &Context) -> Result<(), CliError> {
+    let key = context.open_key(key)?;
+    let nodes = context.nodes()?;
+    let status = nodes.ask(Client::node_status).await?;
+    let newest = BlockId::Height(status.height);
+    let block = nodes.ask(async |node: &Client| node.block(newest).await).await?;
+    let joining =
+        block.finalization.and_then(|decided| Joining::sign(&key, &status.chain, decided));
+    let joining = joining.ok_or_else(|| {
+        CliError::failed("nobody has decided a block yet, so there is none to sign")
+            .help("try again after the first transaction")
+    })?;
+    let joining = JoiningKey { public_key: key.public_key(), joining };
+    let text = serde_json::to_string_pretty(&joining)
+        .map_err(|error| CliError::failed(format!("cannot print: {error}")))?;
+    file::write_new(out, &format!("{text}\n"))?;
+    context.output.show(&joining, || {
+        fields(&[
+            ("wrote", out.display().to_string()),
+            ("for key", joining.public_key.to_string()),
+            ("signed", format!("block {} {}", block.height, block.hash)),
+        ])
+    })
+}
+
+fn read(path: &Path) -> Result<JoiningKey, CliError> {
+    let bytes = file::read(path, JOINING_BYTES_MAX)?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        CliError::usage(format!("{}: {error}", path.display()))
+            .help("`tonle validator join` writes such a file")
+    })
+}
+
+/// The key of a validator, by it or by the name.
+fn find(known: &[Validator], named: &str) -> Result<PublicKey, CliError> {
+    if let Ok(key) = named.parse() {
+        return Ok(key);
+    }
+    let mut named_so = known.iter().filter(|validator| validator.name.as_str() == named);
+    match (named_so.next(), named_so.next()) {
+        (Some(validator), None) => Ok(validator.public_key),
+        (None, _) => Err(CliError::usage(format!("no validator is named {named}"))
+            .help("`tonle validator list` shows names and keys")),
+        (Some(_), Some(_)) => Err(CliError::usage(format!("several validators are named {named}"))
+            .help("give the key: `tonle validator list` shows it")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonle_model::key::KeyPair;
+    use tonle_model::number::ValidatorIndex;
+
+    use super::*;
+
+    #[test]
+    fn a_validator_is_found_by_key_or_by_a_name_of_its_own() {
+        let key = |name: &str| KeyPair::demo(name).public_key();
+        let one = |index, name: &str, of: &str| Validator {
+            index: ValidatorIndex(index),
+            name: name.parse().unwrap(),
+            public_key: key(of),
+        };
+        let known = [one(0, "a", "a"), one(1, "b", "b"), one(2, "b", "c")];
+        assert_eq!(find(&known, "a").unwrap(), key("a"));
+        assert_eq!(find(&known, &key("z").to_string()).unwrap(), key("z"));
+        assert!(find(&known, "b").is_err(), "two have that name");
+        assert!(find(&known, "c").is_err(), "nobody has");
+    }
 }

@@ -1,7 +1,7 @@
 //! Instructions in words, for whoever signs or approves them.
 //!
 //! Every field is said, by its JSON name, so that nothing new goes unseen; only an empty memo is left
-//! out, and the proof of a recall, which can say nothing but what the other fields do. A text that could be taken for more than one value stands in quotes.
+//! out, and what proves a recall or a new validator's key, which says nothing but what the other fields do. A text that could be taken for more than one value stands in quotes.
 
 use serde_json::Value;
 use tonle_model::instruction::Instruction;
@@ -16,7 +16,9 @@ pub fn instruction(instruction: &Instruction) -> String {
     match json.as_object().and_then(|object| object.iter().next()) {
         Some((name, Value::Object(fields))) => {
             let says_nothing = |(field, value): &(&String, &Value)| {
-                (*field == "memo" && *value == "") || (name == "recall" && *field == "proof")
+                (*field == "memo" && *value == "")
+                    || (name == "recall" && *field == "proof")
+                    || (name == "register_validator" && *field == "joining")
             };
             let said = fields.iter().filter(|field| !says_nothing(field));
             let said = said.map(|(field, value)| format!("{field} {}", self::value(value)));

@@ -21,8 +21,13 @@ use tonle_model::receipt::{Outcome, Receipt, RejectionCode};
 use tonle_model::transaction::Transaction;
 use tonle_model::vote::Certificate;
 
+mod events;
 mod ledger;
 
+pub use events::{
+    BlockEvent, Event, EventData, EventKind, EventKinds, EventsQuery, StreamToken,
+    TransactionEvent, TransactionOutcome,
+};
 pub use ledger::{
     Account, AccountStatus, Asset, Balance, Domain, DomainTotal, Hold, InvoicePayment,
     InvoiceStatus, Limit, PastBalance, Proposal, Role, Supply,
@@ -36,6 +41,9 @@ pub const SCALE: &str = "application/x-parity-scale";
 pub const JSON: &str = "application/json";
 /// Media type of errors (RFC 9457).
 pub const PROBLEM: &str = "application/problem+json";
+
+/// Media type of event streams.
+pub const EVENTS: &str = "text/event-stream";
 
 /// Largest body of a POST, in bytes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;

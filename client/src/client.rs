@@ -20,11 +20,13 @@ use tonle_model::transaction::{Payload, Transaction};
 
 use crate::api::{
     Account, Asset, Balance, Block, BlockBrief, BlockReceipts, BlocksQuery, Domain, DomainTotal,
-    EncodeReply, HistoryEntry, HistoryQuery, Hold, InvoicePayment, JSON, NodeStatus, Page,
-    Parameters, PastBalance, Problem, Proposal, Role, SCALE, SignedQuery, StatusQuery, SubmitCode,
-    SubmitItem, SubmitReply, Supply, TransactionStatus, Validator, Wait,
+    EVENTS, EncodeReply, EventsQuery, HistoryEntry, HistoryQuery, Hold, InvoicePayment, JSON,
+    NodeStatus, Page, Parameters, PastBalance, Problem, Proposal, Role, SCALE, SignedQuery,
+    StatusQuery, StreamToken, SubmitCode, SubmitItem, SubmitReply, Supply, TransactionStatus,
+    Validator, Wait,
 };
 use crate::error::ClientError;
+use crate::events::EventStream;
 
 /// To get a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -246,9 +248,43 @@ impl Client {
     /// Asks as an account, where unsigned reads are not shown. The answer is the JSON of the GET
     /// that asks the same, which the types of [`crate::api`] read.
     pub async fn query(&self, query: &SignedQuery) -> Result<serde_json::Value, ClientError> {
-        let body = self.to_json(query)?;
-        let request = self.http.post(self.address(&["v1", "query"])).timeout(ANSWER_TIMEOUT);
-        self.json(request.header(CONTENT_TYPE, JSON).body(body)).await
+        self.ask(query).await
+    }
+
+    /// Asks for a token with the question [`tonle_model::query::Query::Stream`]; it is good for
+    /// [`Self::events`] of this node.
+    pub async fn stream_token(&self, query: &SignedQuery) -> Result<StreamToken, ClientError> {
+        self.ask(query).await
+    }
+
+    /// Follows what is committed. With `last_id`, which [`EventStream::last_id`] was before, it
+    /// goes on from there; `token` is for what unsigned reads are not shown.
+    pub async fn events(
+        &self,
+        query: &EventsQuery,
+        last_id: Option<&str>,
+        token: Option<&StreamToken>,
+    ) -> Result<EventStream, ClientError> {
+        let mut request = self.http.get(self.address(&["v1", "events"])).query(query);
+        request = request.header(ACCEPT, EVENTS);
+        if let Some(last_id) = last_id {
+            request = request.header("last-event-id", last_id);
+        }
+        if let Some(token) = token {
+            request = request.bearer_auth(&token.token);
+        }
+        let opened = async {
+            let response = request.send().await.map_err(|error| self.failed(&error))?;
+            match response.status() {
+                status if status.is_success() => Ok(response),
+                status => Err(self.problem(status, response).await),
+            }
+        };
+        // The time to open it only: the stream itself has no end.
+        match tokio::time::timeout(ANSWER_TIMEOUT, opened).await {
+            Ok(opened) => Ok(EventStream::new(self.clone(), opened?)),
+            Err(_) => Err(ClientError::Timeout { url: self.url().to_owned() }),
+        }
     }
 
     /// The network's parameters.
@@ -356,6 +392,12 @@ impl Client {
         serde_json::to_vec(value).map(Bytes::from).map_err(|error| self.unexpected(error))
     }
 
+    async fn ask<T: DeserializeOwned>(&self, query: &SignedQuery) -> Result<T, ClientError> {
+        let body = self.to_json(query)?;
+        let request = self.http.post(self.address(&["v1", "query"])).timeout(ANSWER_TIMEOUT);
+        self.json(request.header(CONTENT_TYPE, JSON).body(body)).await
+    }
+
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
         let bytes = self.send(request.header(ACCEPT, JSON)).await?;
         serde_json::from_slice(&bytes).map_err(|error| self.unexpected(error))
@@ -408,7 +450,7 @@ impl Client {
         }
     }
 
-    fn failed(&self, error: &reqwest::Error) -> ClientError {
+    pub(crate) fn failed(&self, error: &reqwest::Error) -> ClientError {
         let url = self.url().to_owned();
         if error.is_timeout() && !error.is_connect() {
             return ClientError::Timeout { url };
@@ -421,7 +463,7 @@ impl Client {
         ClientError::Unreachable { url, reason: reason.to_string() }
     }
 
-    fn unexpected(&self, reason: impl fmt::Display) -> ClientError {
+    pub(crate) fn unexpected(&self, reason: impl fmt::Display) -> ClientError {
         ClientError::Decode { url: self.url().to_owned(), reason: reason.to_string() }
     }
 }

@@ -3,7 +3,9 @@
 pub mod api;
 mod client;
 mod error;
+mod events;
 pub mod keyfile;
 
 pub use client::{BlockId, Client, encode_array};
 pub use error::ClientError;
+pub use events::EventStream;

@@ -11,6 +11,7 @@ use crate::bounded::Bounded;
 use crate::genesis::PublicReads;
 use crate::hash::{Digest256, HoldId, ProposalId, TransactionHash};
 use crate::id::{AccountId, AssetId, DomainId, Name};
+use crate::joining::Joining;
 use crate::key::PublicKey;
 use crate::limits;
 use crate::permission::{Permission, Permissions};
@@ -374,6 +375,22 @@ pub enum Instruction {
     Withdraw {
         /// Which proposal.
         id: ProposalId,
+    },
+    /// Lets a key vote, from the next height on.
+    #[codec(index = 80)]
+    RegisterValidator {
+        /// A name for people.
+        name: Name,
+        /// Signs votes, proposals and batches, and is the identity on the network.
+        public_key: PublicKey,
+        /// Shows that the key is there.
+        joining: Box<Joining>,
+    },
+    /// Ends a validator's vote, from the next height on.
+    #[codec(index = 81)]
+    UnregisterValidator {
+        /// Its key.
+        public_key: PublicKey,
     },
     /// Changes a parameter of the network, from the next block on.
     #[codec(index = 82)]

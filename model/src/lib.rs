@@ -11,6 +11,7 @@ pub mod hash;
 pub mod hex;
 pub mod id;
 pub mod instruction;
+pub mod joining;
 pub mod key;
 pub mod leader;
 pub mod limits;

@@ -22,6 +22,10 @@ pub const BLOCK_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const BLOCK_SIGNATURES_MAX: usize = 16_384;
 /// Most validators in a set.
 pub const VALIDATORS_MAX: usize = 100;
+/// How many heights ago the block may be that a new validator signs.
+pub const JOINING_HEIGHTS_MAX: u64 = 256;
+/// Most changes of the validators in a network's life: a proof carries them all.
+pub const VALIDATOR_CHANGES_MAX: usize = 1_024;
 /// Most nullifications in a justification: a leader further behind waits for a certificate.
 pub const JUSTIFICATION_NULLIFICATIONS_MAX: usize = 256;
 /// Undecided bytes that one author may have in the pool.

@@ -49,8 +49,6 @@ pub use entry::{
 
 /// Most levels of a tree: slots are numbered with 64 bits.
 pub const PATH_MAX: usize = 64;
-/// Most validator changes that a proof spans.
-pub const VALIDATOR_CHANGES_MAX: usize = 1_024;
 /// Longest file, in bytes.
 pub const PROOF_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -184,7 +182,7 @@ pub struct Proof {
     /// Who validates at its height.
     pub validators: ValidatorList,
     /// How they came to follow those of the genesis; empty if they are those.
-    pub validator_changes: Bounded<ValidatorChange, VALIDATOR_CHANGES_MAX>,
+    pub validator_changes: Bounded<ValidatorChange, { limits::VALIDATOR_CHANGES_MAX }>,
 }
 
 /// Why a file proves nothing.

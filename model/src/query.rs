@@ -3,7 +3,8 @@
 //! Account data belongs to the account, its domain's readers and the regulator, so a question says
 //! who asks, and carries the signatures of that account's quorum like a transaction does. It is
 //! good for one node and a minute: the time and the nonce keep whoever overhears it from asking
-//! again. Each question has a twin among the GET routes, whose JSON is the answer.
+//! again. Each question but that for a token has a twin among the GET routes, whose JSON is the
+//! answer.
 
 use parity_scale_codec::{Decode, Encode};
 use serde::{Deserialize, Serialize};
@@ -212,6 +213,13 @@ pub enum Query {
         /// Where the page begins.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cursor: Option<Cursor>,
+    },
+    /// A token with which whoever asks follows events, for an hour, on the node that gives it.
+    #[codec(index = 29)]
+    Stream {
+        /// Whose transfers are to be among them; nobody's if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<AccountId>,
     },
 }
 

@@ -127,6 +127,14 @@ codes! {
         UnprovenPayment = 40, "unproven_payment";
         /// More than was paid, less what was recalled of it.
         RecallExceeded = 41, "recall_exceeded";
+        /// The key did not sign a block that was decided lately.
+        AbsentKey = 42, "absent_key";
+        /// No validator has that key.
+        UnknownValidator = 43, "unknown_validator";
+        /// Nobody would be left to decide.
+        LastValidator = 44, "last_validator";
+        /// The block changes the validators already.
+        ValidatorsChanging = 45, "validators_changing";
         /// Execution itself failed; nothing was changed.
         Internal = 255, "internal";
     }

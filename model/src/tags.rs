@@ -40,5 +40,9 @@ pub const EMPTY: &str = "tonle.empty.v1";
 pub const BATCH_CHECK: &str = "tonle.batchcheck.v1";
 /// Over a query's SCALE payload (which begins with the chain hash): what its signatures sign.
 pub const QUERY: &str = "tonle.query.v1";
+/// Over the 32 bytes of a token for event streams: what the node keeps of it.
+pub const STREAM_TOKEN: &str = "tonle.stream.token.v1";
+/// Over chain, height and block: what a key signs to become a validator's.
+pub const JOINING: &str = "tonle.joining.v1";
 /// Over a name: the seed of a demo key, known to everyone.
 pub const DEMO_KEY: &str = "tonle.demo.key.v1";

@@ -123,6 +123,9 @@ instructions = dict(
                         expires_ms=u64)),
     approve=(71, struct(id=hexed)),
     withdraw=(72, struct(id=hexed)),
+    register_validator=(80, struct(name=name, public_key=key,
+                                   joining=lambda v: joining(v))),
+    unregister_validator=(81, struct(public_key=key)),
     set_parameter=(82, parameter))
 instruction = variant(**instructions)
 step = struct(authority=text, instruction=instruction)
@@ -151,7 +154,8 @@ queries = dict(
     role=(25, struct(id=name)),
     parameters=(26, empty),
     validators=(27, empty),
-    totals=(28, struct(asset=asset, **page)))
+    totals=(28, struct(asset=asset, **page)),
+    stream=(29, struct(account=option(account))))
 query_payload = struct(chain=hexed, account=account, created_ms=u64, nonce=u64,
                        query=variant(**queries))
 signed_query = struct(payload=query_payload,
@@ -164,6 +168,7 @@ kind = variant(notarize=(0, struct(block=hexed)), nullify=(1, empty),
 ballot = struct(height=u64, view=u32, kind=kind)
 vote = struct(ballot=ballot, signer=u16, signature=hexed)
 certificate = struct(ballot=ballot, signers=listed(u8), signatures=listed(hexed))
+joining = struct(finalization=certificate, signature=hexed)
 justification = struct(notarization=option(certificate), nullifications=listed(certificate))
 status_message = struct(height=u64, view=u32, latest_of_receiver=option(vote))
 validator_set = listed(struct(name=text, public_key=key))
@@ -194,11 +199,14 @@ state = dict(
                          expires_ms=u64, approvals=listed(key))),
     proposals=(13, listed(hexed)),
     metadata=(14, listed(struct(name=name, value=text))),
-    recalled=(15, minor))
+    recalled=(15, minor),
+    validator_changes=(16, listed(u64)),
+    past_validators=(17, validator_set))
 def state_key(kind, about):
     tag = u8(state[kind][0])
     if kind in ("hold", "proposal"): return tag + hexed(about[0])
     if kind == "recalled": return tag + hexed(about[0]) + about[1].to_bytes(2, "big")
+    if kind == "past_validators": return tag + about[0].to_bytes(8, "big")
     if kind != "invoice": return tag + "\0".join(about).encode()
     *names, amount, expires_ms = about
     return (tag + "".join(part + "\0" for part in names).encode()

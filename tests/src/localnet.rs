@@ -1,7 +1,7 @@
 //! A localnet of real processes, run by the `tonle` command as a user would.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -83,6 +83,11 @@ impl Localnet {
     /// Runs `tonle` against this network.
     pub fn tonle(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().expect("tonle runs")
+    }
+
+    /// Starts `tonle`; what it prints can be read while it runs.
+    pub fn spawn(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).stdout(Stdio::piped()).spawn().expect("tonle runs")
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

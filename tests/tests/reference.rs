@@ -23,7 +23,7 @@ use tonle_tests::reference::sequence::{fates, play};
 use tonle_tests::reference::tally::Tally;
 use tonle_tests::reference::world::{
     CHAIN, GENESIS, MIDNIGHT_MS, START_MS, account, amount, asset, domain, grant, grant_role, key,
-    limit, mint, name, note, open, pay, preimage, right, role,
+    limit, mint, name, note, open, pay, preimage, right, role, validator_key,
 };
 use tonle_tests::reference::{Fate, Pair};
 
@@ -35,6 +35,8 @@ const SEQUENCES_FOR_ALL: u64 = 5_000;
 const UNREACHABLE: &[RejectionCode] = &[
     // Only a panic in execution, which would be a defect.
     RejectionCode::Internal,
+    // Validators go one in a block, and sequences are short: see `the_last_validator_stays`.
+    RejectionCode::LastValidator,
 ];
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -381,6 +383,21 @@ fn nothing_stops_a_preimage_in_time() {
     let unfreeze = Instruction::Unfreeze { account: account("dara@aclb") };
     assert_eq!(small.one("dara@aclb", unfreeze), APPLIED);
     assert_eq!(small.one("joint@aclb", pay_bill), rejected(RejectionCode::InvoicePaid));
+}
+
+#[test]
+fn the_last_validator_stays() {
+    let mut small = Small::new();
+    let unregister = |name: &str| Instruction::UnregisterValidator {
+        public_key: validator_key(name).public_key(),
+    };
+    for name in ["v1", "v2", "v3"] {
+        assert_eq!(small.one("nbc@nbc", unregister(name)), APPLIED);
+        let again = small.one("nbc@nbc", unregister(name));
+        assert_eq!(again, rejected(RejectionCode::UnknownValidator));
+    }
+    let last = rejected(RejectionCode::LastValidator);
+    assert_eq!(small.one("nbc@nbc", unregister("v4")), last);
 }
 
 #[test]

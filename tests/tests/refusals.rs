@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tonle_client::api::TransactionStatus;
-use tonle_client::{Client, ClientError};
+use tonle_client::{BlockId, Client, ClientError};
 use tonle_model::hash::{ChainHash, HoldId, ProposalId, TransactionHash};
 use tonle_model::instruction::Instruction;
+use tonle_model::joining::Joining;
 use tonle_model::key::KeyPair;
 use tonle_model::receipt::RejectionCode;
 use tonle_tests::localnet::{Localnet, PATIENCE};
@@ -32,20 +33,33 @@ impl Desk {
         keys: &[&str],
         instruction: &Value,
     ) -> Result<TransactionHash, String> {
-        let parsed: Instruction = serde_json::from_value(instruction.clone())
-            .unwrap_or_else(|error| panic!("{instruction}: {error}"));
+        self.send_all(who, keys, std::slice::from_ref(instruction)).await
+    }
+
+    /// Sends instructions as the steps of one transaction.
+    async fn send_all(
+        &self,
+        who: &str,
+        keys: &[&str],
+        instructions: &[Value],
+    ) -> Result<TransactionHash, String> {
+        let parse = |instruction: &Value| -> Instruction {
+            serde_json::from_value(instruction.clone())
+                .unwrap_or_else(|error| panic!("{instruction}: {error}"))
+        };
+        let parsed = instructions.iter().map(parse).collect();
         let keys: Vec<_> = [&[who], keys].concat().into_iter().map(KeyPair::demo).collect();
         let keys: Vec<_> = keys.iter().collect();
-        let transaction = payload(self.chain, who, vec![parsed]).sign(&keys);
+        let transaction = payload(self.chain, who, parsed).sign(&keys);
         let reply = match self.client.submit_json(&transaction).await {
             Ok(reply) => reply,
             Err(ClientError::Problem(problem)) => return Err(problem.code),
-            Err(error) => panic!("{instruction}: {error}"),
+            Err(error) => panic!("{instructions:?}: {error}"),
         };
         match self.client.status(&reply.hash, Some(WAIT)).await.expect("a status") {
             TransactionStatus::Committed { .. } => Ok(reply.hash),
             TransactionStatus::Rejected { code, .. } => Err(code.to_string()),
-            other => panic!("{instruction}: {other:?}"),
+            other => panic!("{instructions:?}: {other:?}"),
         }
     }
 
@@ -103,6 +117,7 @@ async fn every_code_is_met() {
     recalls(&mut desk).await;
     accounts(&mut desk).await;
     approvals(&mut desk).await;
+    validators(&mut desk).await;
     let met = |code: &&RejectionCode| desk.seen.contains(code.code());
     let missing: Vec<_> = RejectionCode::ALL.iter().filter(|code| !met(code)).collect();
     // Only a defect of execution itself is answered `internal`.
@@ -225,6 +240,26 @@ async fn recalls(desk: &mut Desk) {
     desk.refused("governor@nbc", to_another, "unproven_payment").await;
     desk.done("governor@nbc", recall.clone()).await;
     desk.refused("governor@nbc", recall, "recall_exceeded").await;
+}
+
+async fn validators(desk: &mut Desk) {
+    let operator = "governor@nbc";
+    let newest = desk.client.node_status().await.expect("a status").height;
+    let block = desk.client.block(BlockId::Height(newest)).await.expect("a block");
+    let decided = block.finalization.expect("it was decided");
+    let register = |name: &str, signer: &str| {
+        let joining = Joining::sign(&KeyPair::demo(signer), &desk.chain, decided.clone());
+        json!({"register_validator": {"name": name, "joining": joining.expect("a block"),
+            "public_key": KeyPair::demo(name).public_key()}})
+    };
+    let absent = register("newcomer", "another");
+    let both = [register("newcomer", "newcomer"), register("another", "another")];
+    assert_eq!(desk.send_all(operator, &[], &both).await, Err("validators_changing".into()));
+    desk.seen.insert("validators_changing".into());
+    desk.refused(operator, absent, "absent_key").await;
+    let unregister = |name: &str| json!({"unregister_validator": {"public_key": KeyPair::demo(name).public_key()}});
+    desk.refused(operator, unregister("newcomer"), "unknown_validator").await;
+    desk.refused(operator, unregister("validator_0"), "last_validator").await;
 }
 
 async fn accounts(desk: &mut Desk) {

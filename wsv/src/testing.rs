@@ -13,8 +13,9 @@ use tonle_model::key::KeyPair;
 use tonle_model::number::{ValidatorIndex, View};
 use tonle_model::receipt::{Outcome, Void};
 use tonle_model::transaction::{Payload, SignedTransaction, Step};
+use tonle_model::validators::ValidatorSet;
 use tonle_model::verified::Verified;
-use tonle_model::vote::{Ballot, Certificate, VoteKind};
+use tonle_model::vote::{Ballot, Certificate, Vote, VoteKind};
 
 use crate::memory::MemoryStore;
 use crate::state::{CommittedBlock, World};
@@ -166,6 +167,26 @@ pub fn finalization(header: &Header, result: ResultHash) -> Certificate {
         signers: Default::default(),
         signatures: Default::default(),
     }
+}
+
+/// The finalization of a block by some of the validators that decided it.
+pub fn finalization_by(
+    chain: &ChainHash,
+    set: &ValidatorSet,
+    block: &CommittedBlock,
+    signers: &[&str],
+) -> Certificate {
+    let ballot = finalization(&block.header, block.result.hash()).ballot;
+    let mut votes: Vec<_> = signers
+        .iter()
+        .map(|name| {
+            let key = KeyPair::demo(name);
+            let signer = set.index_of(&key.public_key()).unwrap();
+            (signer, Vote::sign(ballot, chain, signer, &key).signature)
+        })
+        .collect();
+    votes.sort_by_key(|(signer, _)| *signer);
+    Certificate::assemble(ballot, &votes, set.count())
 }
 
 /// A header for the next block of a world.

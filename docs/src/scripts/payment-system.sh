@@ -104,8 +104,12 @@ done <<JSON
 {"revoke":{"permission":"manage_accounts:aclb","account":"governor@nbc"}}
 {"set_metadata":{"account":"sok@aclb","key":"kyc","value":"none"}}
 {"remove_metadata":{"account":"sok@aclb","key":"kyc"}}
+{"unregister_validator":{"public_key":"$(tonle --output json validator list | field 0 public_key)"}}
 {"set_parameter":{"public_reads":"all"}}
 JSON
+tonle keys new --plain --out "$work/node.key" >/dev/null
+tonle validator join "$work/node.key" --out "$work/joining" >/dev/null
+refused permission_denied as "$thief" validator register gang "$work/joining" --wait
 as sok@aclb --output json hold new --to dara@wing --amount 100 --asset khr#nbc \
   --expires-in 10m --wait >"$work/hold"
 hold=$(hold_id <"$work/hold")

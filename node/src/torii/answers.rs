@@ -65,6 +65,7 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Result<Response, ApiErro
         Q::Role { id } => shown(role(shared, id)),
         Q::Parameters => shown(Ok(shared.node.world().parameters().as_ref())),
         Q::Validators => shown(Ok(validators(shared))),
+        Q::Stream { .. } => Err(ApiError::malformed("a token is for whoever signs the question")),
     }
 }
 
@@ -318,7 +319,10 @@ fn validators(shared: &Shared) -> Page<Validator> {
     Page { items: items.collect(), next: None }
 }
 
-fn find_account(shared: &Shared, id: &AccountId) -> Result<Arc<state::Account>, ApiError> {
+pub(super) fn find_account(
+    shared: &Shared,
+    id: &AccountId,
+) -> Result<Arc<state::Account>, ApiError> {
     stored(shared.node.world().account(id))?.ok_or_else(|| {
         ApiError::unknown(
             "unknown_account",
@@ -337,7 +341,7 @@ fn find_asset(shared: &Shared, id: &AssetId) -> Result<Arc<state::Asset>, ApiErr
 }
 
 /// The asset that something in the ledger is of: it exists.
-fn asset_of(shared: &Shared, id: &AssetId) -> Result<Arc<state::Asset>, ApiError> {
+pub(super) fn asset_of(shared: &Shared, id: &AssetId) -> Result<Arc<state::Asset>, ApiError> {
     let asset = stored(shared.node.world().asset(id))?;
     stored(asset.ok_or("the ledger has something of an asset that does not exist"))
 }

@@ -96,7 +96,7 @@ pub(super) async fn one(State(shared): App, Path(id): Path<BlockId>) -> Result<R
 }
 
 impl Shared {
-    fn committed(&self) -> Height {
+    pub(super) fn committed(&self) -> Height {
         *self.node.committed().borrow()
     }
 
@@ -133,7 +133,10 @@ impl Shared {
     }
 
     /// A committed block's header and the certificate that decided it; nobody decided genesis.
-    fn decided(&self, height: Height) -> Result<(Header, Option<Certificate>), ApiError> {
+    pub(super) fn decided(
+        &self,
+        height: Height,
+    ) -> Result<(Header, Option<Certificate>), ApiError> {
         if height == Height(0) {
             return Ok((self.genesis.clone(), None));
         }
@@ -142,7 +145,7 @@ impl Shared {
         Ok((record.header, Some(record.finalization)))
     }
 
-    fn receipts(&self, height: Height) -> Result<Vec<Receipt>, ApiError> {
+    pub(super) fn receipts(&self, height: Height) -> Result<Vec<Receipt>, ApiError> {
         stored(self.node.world().receipts(height)).map(Option::unwrap_or_default)
     }
 }

@@ -4,8 +4,9 @@
 //! What it holds against strangers, each bound with its name: connections
 //! ([`Settings::connections_max`]), the time a header, a body and a reader may take, the bytes of
 //! one body ([`BODY_BYTES_MAX`]) and of all bodies at once ([`BODIES_BYTES_MAX`]), transactions in
-//! an array, items in a page, bytes in an answer, and how long an answer is held. What a
-//! transaction must be to be taken in is not decided here: see [`Node::submit`].
+//! an array, items in a page, bytes in an answer, how long an answer is held, and event streams
+//! ([`Settings::streams_max`]). What a transaction must be to be taken in is not decided here: see
+//! [`Node::submit`].
 //!
 //! [`BODY_BYTES_MAX`]: tonle_client::api::BODY_BYTES_MAX
 
@@ -14,6 +15,7 @@ mod blocks;
 mod body;
 mod convert;
 mod counters;
+mod events;
 mod negotiate;
 mod nonces;
 mod operations;
@@ -25,11 +27,14 @@ mod server;
 mod stall;
 mod status;
 mod submit;
+mod tokens;
 
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_bad_input;
+#[cfg(test)]
+mod tests_events;
 #[cfg(test)]
 mod tests_ledger;
 #[cfg(test)]
@@ -62,6 +67,7 @@ use self::counters::Counters;
 use self::nonces::Nonces;
 use self::problem::ApiError;
 pub use self::server::serve;
+use self::tokens::Tokens;
 
 /// Bytes of all request bodies being read or worked on. One more request is answered 503.
 pub const BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -165,6 +171,13 @@ pub struct Settings {
     /// Signed queries remembered for two minutes, so that none is answered twice: about 100 bytes
     /// each. One account has a quarter of the room.
     pub queries_max: usize,
+    /// Event streams at once.
+    pub streams_max: usize,
+    /// After so long without an event a stream says that it is still there, and how far it is.
+    pub keep_alive: Duration,
+    /// Tokens for event streams remembered for an hour: about 300 bytes each. One account has a
+    /// quarter of the room.
+    pub tokens_max: usize,
 }
 
 impl Default for Settings {
@@ -177,6 +190,9 @@ impl Default for Settings {
             stall_max: Duration::from_secs(20),
             stop_max: Duration::from_secs(5),
             queries_max: 262_144,
+            streams_max: 256,
+            keep_alive: Duration::from_secs(15),
+            tokens_max: 16_384,
         }
     }
 }
@@ -191,6 +207,9 @@ struct Shared {
     /// Checks the signatures of queries; those of transactions are the node's to check.
     verifier: Verifier,
     nonces: Nonces,
+    streams: Arc<Semaphore>,
+    keep_alive: Duration,
+    tokens: Tokens,
     stopping: watch::Receiver<bool>,
 }
 
@@ -211,19 +230,26 @@ impl Shared {
             counters: Arc::default(),
             verifier: Verifier::new(),
             nonces: Nonces::with_room(settings.queries_max, settings.queries_max.div_ceil(4)),
+            streams: Arc::new(Semaphore::new(settings.streams_max)),
+            keep_alive: settings.keep_alive,
+            tokens: Tokens::with_room(settings.tokens_max, settings.tokens_max.div_ceil(4)),
             stopping,
         }
     }
 
-    /// Refuses what the parameter `public_reads` does not show (ledger.md, Reading).
-    fn check_public(&self, asked: PublicReads) -> Result<(), ApiError> {
+    /// Whether the parameter `public_reads` shows as much (ledger.md, Reading).
+    fn is_public(&self, asked: PublicReads) -> bool {
         let shown = self.node.world().parameters().public_reads;
-        let allowed = match asked {
+        match asked {
             PublicReads::None => true,
             PublicReads::Chain => shown != PublicReads::None,
             PublicReads::All => shown == PublicReads::All,
-        };
-        match allowed {
+        }
+    }
+
+    /// Refuses what the parameter `public_reads` does not show.
+    fn check_public(&self, asked: PublicReads) -> Result<(), ApiError> {
+        match self.is_public(asked) {
             true => Ok(()),
             false => Err(ApiError::new(
                 StatusCode::FORBIDDEN,
@@ -269,6 +295,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/query", post(query::query))
         .route("/v1/blocks", get(blocks::list))
         .route("/v1/blocks/{id}", get(blocks::one))
+        .route("/v1/events", get(events::events))
         .route("/v1/proofs/transactions/{hash}", get(proofs::transaction))
         .route("/v1/proofs/balances/{account}/{asset}", get(proofs::balance))
         .route("/v1/proofs/accounts/{id}", get(proofs::account))

@@ -12,14 +12,18 @@ use tonle_client::api::PublicReads;
 use tonle_model::amount::Decimal;
 use tonle_model::batch::Batch;
 use tonle_model::block::{BlockResult, Header};
-use tonle_model::bounded::Bounded;
+use tonle_model::bounded::{Bounded, TooLong};
 use tonle_model::hash::TransactionHash;
 use tonle_model::id::{AccountId, AssetId};
+use tonle_model::limits;
 use tonle_model::number::Height;
-use tonle_model::proof::{CertifiedBlock, Claim, InvoiceName, Proof, Sibling, Wanted};
+use tonle_model::proof::{
+    CertifiedBlock, Claim, InvoiceName, Proof, Sibling, ValidatorChange, ValidatorList, Wanted,
+};
 use tonle_model::query::InvoiceId;
 use tonle_model::receipt::Outcome;
 use tonle_model::transaction::Payload;
+use tonle_model::validators::ValidatorSet;
 
 use super::negotiate::{Path, Path2, Query, json};
 use super::problem::{ApiError, stored};
@@ -142,17 +146,32 @@ impl Shared {
     }
 
     fn proof(&self, claim: Claim, path: Vec<Sibling>, block: CertifiedBlock) -> Answer {
-        // The set never changes yet: that of the next height is that of every height.
-        let validators = self.node.world().validators().iter().cloned().collect();
+        let height = block.header.height;
+        let validators = stored(self.node.world().validators_at(height))?;
         let proof = Proof {
             chain: self.genesis.chain,
             claim,
             path: stored(Bounded::new(path))?,
             block,
-            validators: stored(Bounded::new(validators))?,
-            validator_changes: Bounded::default(),
+            validators: stored(listed(&validators))?,
+            validator_changes: self.validator_changes(height)?,
         };
         Ok(json(StatusCode::OK, proof))
+    }
+
+    /// How the validators of a height came to follow those of the genesis.
+    fn validator_changes(&self, until: Height) -> Result<ValidatorChanges, ApiError> {
+        let world = self.node.world();
+        let mut changes = stored(world.validator_changes())?;
+        changes.retain(|changed| *changed < until);
+        let change = |changed: Height| {
+            let result = stored(stored(world.result(changed))?.ok_or("a result is missing"))?;
+            let block = self.certified(changed, result)?;
+            let next = stored(world.validators_at(changed.next()))?;
+            Ok(ValidatorChange { block, next_validators: stored(listed(&next))? })
+        };
+        let changes = changes.into_iter().map(change).collect::<Result<Vec<_>, ApiError>>()?;
+        stored(Bounded::new(changes))
     }
 
     fn certified(&self, height: Height, result: BlockResult) -> Result<CertifiedBlock, ApiError> {
@@ -185,6 +204,12 @@ impl Shared {
         }
         stored(Err(MISPLACED))
     }
+}
+
+type ValidatorChanges = Bounded<ValidatorChange, { limits::VALIDATOR_CHANGES_MAX }>;
+
+fn listed(validators: &ValidatorSet) -> Result<ValidatorList, TooLong> {
+    Bounded::new(validators.iter().cloned().collect())
 }
 
 /// For the log.

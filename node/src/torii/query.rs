@@ -30,7 +30,7 @@ use super::nonces::NonceError;
 use super::problem::{ApiError, stored};
 use super::reads::off_thread;
 use super::submit::{parse, receive};
-use super::{App, Shared, answers};
+use super::{App, Shared, answers, tokens};
 
 /// When to try again if there is no room to remember the nonce.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -50,11 +50,22 @@ pub(super) async fn query(
     off_thread(shared, move |shared| {
         authenticate(shared, &signed)?;
         match may_know(shared, &signed)? {
-            true => answers::answer(shared, &signed.payload.query),
+            true => answered(shared, &signed),
             false => Err(denied(&signed.payload.account)),
         }
     })
     .await
+}
+
+/// The answer to a question that may be asked. A token is for whoever asks; all else is the same
+/// for everyone.
+fn answered(shared: &Shared, signed: &SignedQuery) -> Result<Response, ApiError> {
+    match &signed.payload.query {
+        Query::Stream { account } => {
+            tokens::give(shared, &signed.payload.account, account.as_ref())
+        }
+        query => answers::answer(shared, query),
+    }
 }
 
 /// Checks that the account asks, here, now and for the first time.
@@ -111,7 +122,7 @@ fn check_quorum(shared: &Shared, signed: &SignedQuery) -> Result<(), ApiError> {
     }
 }
 
-fn unauthorized(code: &'static str, detail: impl Into<String>) -> ApiError {
+pub(super) fn unauthorized(code: &'static str, detail: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, code, detail)
 }
 
@@ -138,7 +149,8 @@ fn may_know(shared: &Shared, signed: &SignedQuery) -> Result<bool, ApiError> {
         | Q::BalanceAt { account, .. }
         | Q::History { account, .. }
         | Q::Holds { account, .. }
-        | Q::Invoices { payee: account, .. } => reads(shared, asker, account),
+        | Q::Invoices { payee: account, .. }
+        | Q::Stream { account: Some(account) } => reads(shared, asker, account),
         Q::Accounts { domain: Some(domain), .. } => holds(Permission::ReadAccounts(domain.clone())),
         Q::Accounts { domain: None, .. } => holds(Permission::ReadAllAccounts),
         Q::Totals { asset, .. } => {
@@ -164,12 +176,17 @@ fn may_know(shared: &Shared, signed: &SignedQuery) -> Result<bool, ApiError> {
         | Q::Roles { .. }
         | Q::Role { .. }
         | Q::Parameters
-        | Q::Validators => Ok(true),
+        | Q::Validators
+        | Q::Stream { account: None } => Ok(true),
     }
 }
 
 /// Whether one account may read another, or itself.
-fn reads(shared: &Shared, asker: &AccountId, account: &AccountId) -> Result<bool, ApiError> {
+pub(super) fn reads(
+    shared: &Shared,
+    asker: &AccountId,
+    account: &AccountId,
+) -> Result<bool, ApiError> {
     if asker == account {
         return Ok(true);
     }

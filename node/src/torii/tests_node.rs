@@ -2,6 +2,7 @@
 //! world in memory, and a real connection to it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ pub(super) struct TestNode {
     pub open: watch::Sender<bool>,
     /// Why the node is not ready, if it is not.
     pub unready: Mutex<Option<String>>,
+    /// How far its clock is ahead of the last block.
+    pub ahead_ms: AtomicU64,
 }
 
 /// A genesis with two banks, two currencies and three people.
@@ -116,6 +119,7 @@ impl TestNode {
             refusals: Mutex::default(),
             open: watch::channel(true).0,
             unready: Mutex::default(),
+            ahead_ms: AtomicU64::new(0),
             genesis,
         }
     }
@@ -316,7 +320,7 @@ impl Node for TestNode {
 
     /// The time of the last block, so that tests do not depend on when they run.
     fn now_ms(&self) -> u64 {
-        self.world.committed().timestamp_ms
+        self.world.committed().timestamp_ms + self.ahead_ms.load(Ordering::Relaxed)
     }
 
     fn metrics(&self) -> String {

@@ -1,4 +1,5 @@
-//! What was applied, and what shows it: the validators' signatures are made when they are asked for.
+//! What was decided and applied, and what shows it: the validators' signatures are made when they
+//! are asked for.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -7,76 +8,114 @@ use parity_scale_codec::Encode;
 use tonle_model::bounded::Bounded;
 use tonle_model::hash::TransactionHash;
 use tonle_model::hex::HexBytes;
-use tonle_model::key::KeyPair;
-use tonle_model::number::ValidatorIndex;
+use tonle_model::joining::Joining;
+use tonle_model::key::{KeyPair, PublicKey};
+use tonle_model::number::{Height, ValidatorIndex};
 use tonle_model::proof::{AppliedProof, path};
 use tonle_model::receipt::{Outcome, Receipt};
 use tonle_model::transaction::{Payload, SignedTransaction};
+use tonle_model::validators::ValidatorSet;
 use tonle_model::vote::{Ballot, Certificate, Vote, VoteKind};
 use tonle_wsv::state::CommittedBlock;
 
-use super::world::{CHAIN, GENESIS};
+use super::world::{CHAIN, VALIDATORS, validator_key};
 
-/// Three of the four validators, in the order of the set.
-static SIGNERS: LazyLock<Vec<(ValidatorIndex, KeyPair)>> = LazyLock::new(|| {
-    let keys = GENESIS.validators.iter().map(|one| KeyPair::demo(one.name.as_str()));
-    (0..3).map(ValidatorIndex).zip(keys).collect()
+/// Keys that validate or may come to. Making one takes longer than executing a transaction.
+static KEYS: LazyLock<BTreeMap<PublicKey, &KeyPair>> = LazyLock::new(|| {
+    let keys = VALIDATORS.iter().map(|name| validator_key(name));
+    keys.map(|key| (key.public_key(), key)).collect()
 });
+
+/// A block and who decided it.
+#[derive(Debug, Clone)]
+struct Decided {
+    block: Arc<CommittedBlock>,
+    validators: Arc<ValidatorSet>,
+}
 
 /// A transaction that was applied.
 #[derive(Debug, Clone)]
 struct Applied {
     payload: Payload,
-    block: Arc<CommittedBlock>,
+    height: Height,
     /// Its place among the receipts.
     place: usize,
 }
 
-/// All that was applied in committed blocks.
+/// All committed blocks, and what was applied in them.
 #[derive(Debug, Clone, Default)]
-pub struct Archive(BTreeMap<TransactionHash, Applied>);
+pub struct Archive {
+    blocks: BTreeMap<Height, Decided>,
+    applied: BTreeMap<TransactionHash, Applied>,
+}
 
 impl Archive {
-    /// Keeps what a block applied.
-    pub fn add(&mut self, block: &Arc<CommittedBlock>, transactions: &[SignedTransaction]) {
+    /// Keeps a block that these validators decided.
+    pub fn add(
+        &mut self,
+        block: &Arc<CommittedBlock>,
+        validators: &Arc<ValidatorSet>,
+        transactions: &[SignedTransaction],
+    ) {
+        let height = block.header.height;
+        let decided = Decided { block: block.clone(), validators: validators.clone() };
+        self.blocks.insert(height, decided);
         for (place, receipt) in block.receipts.iter().enumerate() {
             let named = transactions.iter().find(|one| one.hash() == receipt.transaction);
             if let (Outcome::Applied, Some(transaction)) = (receipt.outcome, named) {
                 let payload = transaction.payload().clone();
-                self.0
-                    .insert(receipt.transaction, Applied { payload, block: block.clone(), place });
+                self.applied.insert(receipt.transaction, Applied { payload, height, place });
             }
         }
     }
 
     /// What was applied.
     pub fn payloads(&self) -> impl Iterator<Item = (&TransactionHash, &Payload)> {
-        self.0.iter().map(|(hash, applied)| (hash, &applied.payload))
+        self.applied.iter().map(|(hash, applied)| (hash, &applied.payload))
     }
 
     /// What a transaction did, if it was applied.
     pub fn payload(&self, hash: &TransactionHash) -> Option<&Payload> {
-        self.0.get(hash).map(|applied| &applied.payload)
+        self.applied.get(hash).map(|applied| &applied.payload)
     }
 
     /// The one proof that a transaction was applied.
     pub fn proof(&self, hash: &TransactionHash) -> Option<AppliedProof> {
-        let Applied { payload, block, place } = self.0.get(hash)?;
+        let Applied { payload, height, place } = self.applied.get(hash)?;
+        let decided = self.blocks.get(height)?;
+        let leaves = decided.block.receipts.iter().map(Receipt::leaf).collect();
+        Some(AppliedProof {
+            payload: HexBytes::new(payload.encode())?,
+            path: Bounded::new(path(leaves, *place)).ok()?,
+            result: decided.block.result,
+            finalization: decided.finalization(),
+        })
+    }
+
+    /// The one way to show that a key is there, with the block of a height.
+    pub fn joining(&self, height: Height, key: &PublicKey) -> Option<Joining> {
+        let finalization = self.blocks.get(&height)?.finalization();
+        Joining::sign(KEYS.get(key)?, &CHAIN, finalization)
+    }
+}
+
+impl Decided {
+    /// By the first validators of the set that are a quorum.
+    fn finalization(&self) -> Certificate {
+        let block = &self.block;
         let ballot = Ballot {
             height: block.header.height,
             view: block.header.proposed_view,
             kind: VoteKind::Finalize { block: block.block, result: block.result.hash() },
         };
-        let vote = |(signer, key): &(ValidatorIndex, KeyPair)| {
-            (*signer, Vote::sign(ballot, &CHAIN, *signer, key).signature)
-        };
-        let votes: Vec<_> = SIGNERS.iter().map(vote).collect();
-        let leaves = block.receipts.iter().map(Receipt::leaf).collect();
-        Some(AppliedProof {
-            payload: HexBytes::new(payload.encode())?,
-            path: Bounded::new(path(leaves, *place)).ok()?,
-            result: block.result,
-            finalization: Certificate::assemble(ballot, &votes, GENESIS.validators.count()),
-        })
+        let members = (0..).map(ValidatorIndex).zip(self.validators.iter());
+        let votes: Vec<_> = members
+            .take(self.validators.quorum())
+            .map(|(signer, member)| {
+                let key = KEYS[&member.public_key];
+                (signer, Vote::sign(ballot, &CHAIN, signer, key).signature)
+            })
+            .collect();
+        Certificate::assemble(ballot, &votes, self.validators.count())
     }
 }

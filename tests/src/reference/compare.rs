@@ -12,7 +12,7 @@ use tonle_wsv::state::{AccountStatus, StateError, WorldReader};
 
 use super::network::Network;
 use super::state::{
-    Account, Asset, Balance, Given, Hold, InvoiceKey, PaidInvoice, Proposal, State, Status,
+    Account, Asset, Balance, Given, Hold, InvoiceKey, PaidInvoice, Proposal, State, Status, by_key,
 };
 use super::{Fate, Reference};
 
@@ -43,6 +43,7 @@ impl Pair {
         time_ms: u64,
         mut next: impl FnMut(&Reference) -> Option<SignedTransaction>,
     ) -> Result<Vec<Fate>, String> {
+        let validators = self.network.reader().validators();
         let (mut transactions, mut fates) = (Vec::new(), Vec::new());
         self.reference.begin(time_ms);
         while let Some(transaction) = next(&self.reference) {
@@ -68,7 +69,9 @@ impl Pair {
         same("voids", &found, &voids)?;
         same("receipts", &block.receipts, &receipts)?;
         same("parameters", &*block.parameters, &self.reference.state.parameters)?;
-        self.reference.archive.add(&block, &transactions);
+        let next = by_key(&block.next_validators);
+        same("validators", &next, &self.reference.state.validators)?;
+        self.reference.archive.add(&block, &validators, &transactions);
         self.compare_states()?;
         Ok(fates)
     }
@@ -91,6 +94,7 @@ impl Pair {
         same_entries("proposals", &found.proposals, &expected.proposals)?;
         same_entries("open proposals", &found.proposals_of, &expected.proposals_of)?;
         same_entries("metadata", &found.metadata, &expected.metadata)?;
+        same_entries("past validators", &found.past_validators, &expected.past_validators)?;
         same_entries("recalls", &found.recalled, &expected.recalled)?;
         same("parameters", &found.next_parameters, &expected.next_parameters)?;
         let count = self.network.entry_count().map_err(|error| error.to_string())?;
@@ -132,6 +136,8 @@ fn entry_count(state: &State) -> usize {
         + state.proposals_of.len()
         + state.metadata.len()
         + state.recalled.len()
+        + state.past_validators.len()
+        + usize::from(!state.past_validators.is_empty())
 }
 
 /// All that there is of an asset is available to someone or held; and someone owns the network.
@@ -155,7 +161,10 @@ fn conserved(state: &State) -> Result<(), String> {
 /// knows by payee and id, and of recalls those that it knows: the count of entries says whether
 /// there are others.
 fn observe(reader: &WorldReader, expected: &State) -> Result<Result<State, String>, StateError> {
-    let mut state = State::new((*reader.parameters()).clone());
+    let mut state = State::new((*reader.parameters()).clone(), &reader.validators());
+    for last in reader.validator_changes()? {
+        state.past_validators.insert(last.0, by_key(&*reader.validators_at(last)?));
+    }
     let domains = reader.domains(None, usize::MAX)?;
     state.domains = domains.into_iter().map(|(id, domain)| (id, domain.owner.clone())).collect();
     let roles = reader.roles(None, usize::MAX)?;

@@ -6,7 +6,7 @@
 //! part; [`generate`] writes blocks at random, in the small world of [`world`], and [`sequence`]
 //! plays them and makes those short that fail.
 //!
-//! Left out, because the state does not depend on it: histories, roots and validators.
+//! Left out, because the state does not depend on it: histories and roots.
 
 pub mod archive;
 pub mod compare;
@@ -61,6 +61,7 @@ pub struct Reference {
     pub state: State,
     /// What was applied before this block.
     pub archive: Archive,
+    height: u64,
     time_ms: u64,
     /// What the block forgets when it ends.
     passing: Vec<Passing>,
@@ -73,11 +74,12 @@ impl Reference {
     /// The state of a genesis. What its steps make is not named as the real one names it, so they
     /// make no holds, invoices or proposals.
     pub fn new(genesis: &Genesis) -> Self {
-        let mut state = State::new(genesis.parameters.clone());
+        let mut state = State::new(genesis.parameters.clone(), &genesis.validators);
         for step in &genesis.steps {
             let mut run = Run {
                 state: &mut state,
                 archive: &Archive::default(),
+                height: 0,
                 time_ms: genesis.created_ms,
                 transaction: TransactionHash::default(),
                 step: 0,
@@ -92,6 +94,7 @@ impl Reference {
         Self {
             state,
             archive: Archive::default(),
+            height: 0,
             time_ms: genesis.created_ms,
             passing: Vec::new(),
             used: BTreeSet::new(),
@@ -106,6 +109,7 @@ impl Reference {
 
     /// Begins the next block.
     pub fn begin(&mut self, time_ms: u64) {
+        self.height += 1;
         self.time_ms = time_ms;
         let invoices = self.state.invoices.keys();
         let invoices = invoices.map(|key| (key.expires_ms, Passing::Invoice(key.clone())));
@@ -153,6 +157,7 @@ impl Reference {
             let mut run = Run {
                 state: &mut self.state,
                 archive: &self.archive,
+                height: self.height,
                 time_ms: self.time_ms,
                 transaction: transaction.hash(),
                 step: number,

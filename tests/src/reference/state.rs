@@ -11,6 +11,7 @@ use tonle_model::id::{AccountId, AssetId, DomainId, Name};
 use tonle_model::instruction::{Instruction, Mintability, Signatory};
 use tonle_model::key::PublicKey;
 use tonle_model::permission::Permission;
+use tonle_model::validators::ValidatorSet;
 
 /// Milliseconds of a day.
 pub const DAY_MS: u64 = 86_400_000;
@@ -199,15 +200,24 @@ pub struct State {
     pub metadata: BTreeMap<AccountId, BTreeMap<Name, String>>,
     /// What was recalled of the payments of steps.
     pub recalled: BTreeMap<(TransactionHash, u16), u128>,
+    /// The validators of the next height, by key.
+    pub validators: BTreeMap<PublicKey, Name>,
+    /// Those of the past, by the last height at which they were.
+    pub past_validators: BTreeMap<u64, BTreeMap<PublicKey, Name>>,
     /// The parameters of the block being executed.
     pub parameters: Parameters,
     /// Those of the next one.
     pub next_parameters: Parameters,
 }
 
+/// The validators of a set, by key.
+pub fn by_key(set: &ValidatorSet) -> BTreeMap<PublicKey, Name> {
+    set.iter().map(|validator| (validator.public_key, validator.name.clone())).collect()
+}
+
 impl State {
-    /// Nothing but parameters.
-    pub fn new(parameters: Parameters) -> Self {
+    /// Nothing but parameters and validators.
+    pub fn new(parameters: Parameters, validators: &ValidatorSet) -> Self {
         Self {
             domains: BTreeMap::new(),
             accounts: BTreeMap::new(),
@@ -221,6 +231,8 @@ impl State {
             proposals_of: BTreeMap::new(),
             metadata: BTreeMap::new(),
             recalled: BTreeMap::new(),
+            validators: by_key(validators),
+            past_validators: BTreeMap::new(),
             next_parameters: parameters.clone(),
             parameters,
         }

@@ -102,6 +102,8 @@ fn kind(instruction: &Instruction) -> &'static str {
         I::Propose { .. } => "propose",
         I::Approve { .. } => "approve",
         I::Withdraw { .. } => "withdraw",
+        I::RegisterValidator { .. } => "register_validator",
+        I::UnregisterValidator { .. } => "unregister_validator",
         I::SetParameter(_) => "set_parameter",
     }
 }

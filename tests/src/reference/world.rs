@@ -33,6 +33,17 @@ static KEYS: LazyLock<BTreeMap<String, PublicKey>> = LazyLock::new(|| {
     names.map(|name| (name.clone(), KeyPair::demo(&name).public_key())).collect()
 });
 
+/// Who validates at first, and two who would like to.
+pub const VALIDATORS: [&str; 6] = ["v1", "v2", "v3", "v4", "x1", "x2"];
+
+static VALIDATOR_KEYS: LazyLock<BTreeMap<&str, KeyPair>> =
+    LazyLock::new(|| VALIDATORS.iter().map(|name| (*name, KeyPair::demo(name))).collect());
+
+/// The key of a validator, or of one to be.
+pub fn validator_key(name: &str) -> &'static KeyPair {
+    &VALIDATOR_KEYS[name]
+}
+
 /// The genesis of the small world.
 pub static GENESIS: LazyLock<Genesis> = LazyLock::new(genesis);
 /// Its network.

@@ -218,6 +218,18 @@ fn recalls() -> Vec<Entry> {
     vec![recalled(0, 250), recalled(255, 1), recalled(256, u128::MAX)]
 }
 
+fn past_validators() -> Vec<Entry> {
+    let set = validators(2);
+    let heights: [u64; 2] = [255, 70_000];
+    let past = |last: u64| {
+        let key = [&[17][..], &last.to_be_bytes()].concat();
+        let (about, json, value) = (json!([last]), json!(set), set.encode());
+        Entry { kind: "past_validators", about, key, json, value }
+    };
+    let changes = entry(16, "validator_changes", &[], json!(heights), heights.to_vec());
+    std::iter::once(changes).chain(heights.map(past)).collect()
+}
+
 fn leaf(key: &[u8], value: &[u8], next: &[u8]) -> Digest256 {
     let row = [key, value, next].map(|part| part.encode()).concat();
     TaggedHasher::new(tags::STATE_LEAF).part(row).finish()
@@ -225,7 +237,18 @@ fn leaf(key: &[u8], value: &[u8], next: &[u8]) -> Digest256 {
 
 /// Entries of every kind with their leaves, and the leaf of a slot whose entry was removed.
 pub(crate) fn state() -> Value {
-    let groups = [network, accounts, assets, balances, rights, holds, invoices, proposals, recalls];
+    let groups = [
+        network,
+        accounts,
+        assets,
+        balances,
+        rights,
+        holds,
+        invoices,
+        proposals,
+        recalls,
+        past_validators,
+    ];
     let entries: Vec<_> = groups.iter().flat_map(|group| group()).collect();
     assert!(entries.is_sorted_by(|left, right| left.key < right.key), "in the order of keys");
     let cases = entries.iter().enumerate().map(|(position, entry)| {

@@ -221,6 +221,7 @@ impl<'a> Execution<'a> {
         Ledger {
             overlay: &mut self.overlay,
             chain: self.header.chain,
+            height: self.header.height,
             parameters: &self.parameters,
             time_ms: self.header.timestamp_ms,
             rights,
@@ -313,7 +314,11 @@ pub(super) fn execute(
         execution.voids_per_batch.push(u32::try_from(voids).unwrap_or(u32::MAX));
     }
     execution.forget_expired()?;
-    let marks = head.marks.after_commit(header, head.validators.count());
+    let marks = match validators(&execution.overlay)? == head.validators {
+        true => head.marks.after_commit(header, head.validators.count()),
+        // Marks name validators by their place, and the places changed.
+        false => LeaderMarks::default(),
+    };
     if marks != *head.marks {
         execution.overlay.set(Key::LeaderMarks, Value::LeaderMarks(Arc::new(marks)))?;
     }

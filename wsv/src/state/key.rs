@@ -12,6 +12,7 @@ use tonle_model::amount::Amount;
 use tonle_model::hash::{Digest256, HoldId, ProposalId, TransactionHash};
 use tonle_model::id::{AccountId, AssetId, DomainId, Name};
 use tonle_model::limits;
+use tonle_model::number::Height;
 use tonle_model::string::Text;
 
 /// Stands between names.
@@ -66,6 +67,10 @@ pub enum Key {
     Metadata(AccountId),
     /// What was recalled of the payment of a step.
     Recalled(TransactionHash, u16),
+    /// After which heights others validated.
+    ValidatorChanges,
+    /// Who validated up to a height, and not after.
+    PastValidators(Height),
 }
 
 impl Key {
@@ -124,6 +129,8 @@ impl Key {
                 tagged(15, transaction.as_ref());
                 bytes.extend_from_slice(&step.to_be_bytes());
             }
+            Self::ValidatorChanges => tagged(16, b""),
+            Self::PastValidators(last) => tagged(17, &last.0.to_be_bytes()),
         }
     }
 
@@ -165,6 +172,10 @@ impl Key {
             (15, payment) => {
                 let (hash, step) = payment.split_last_chunk()?;
                 Some(Self::Recalled(TransactionHash(digest(hash)?), u16::from_be_bytes(*step)))
+            }
+            (16, []) => Some(Self::ValidatorChanges),
+            (17, last) => {
+                Some(Self::PastValidators(Height(u64::from_be_bytes(last.try_into().ok()?))))
             }
             _ => None,
         }
@@ -237,6 +248,9 @@ mod tests {
             Key::Metadata("sok@a".parse().unwrap()),
             Key::Recalled(TransactionHash(Digest256([9; 32])), 1),
             Key::Recalled(TransactionHash(Digest256([9; 32])), 256),
+            Key::ValidatorChanges,
+            Key::PastValidators(Height(255)),
+            Key::PastValidators(Height(256)),
         ]
     }
 
@@ -247,9 +261,18 @@ mod tests {
         }
         let bytes: Vec<_> = keys().iter().map(Key::to_bytes).collect();
         assert!(bytes.is_sorted(), "what belongs together stands together");
-        for bad in
-            [&[][..], &[0], &[1, 97], &[4], &[5, 97], &[7, 97, 64, 98], &[10, 1], &[15], &[16]]
-        {
+        for bad in [
+            &[][..],
+            &[0],
+            &[1, 97],
+            &[4],
+            &[5, 97],
+            &[7, 97, 64, 98],
+            &[10, 1],
+            &[15],
+            &[17],
+            &[18],
+        ] {
             assert_eq!(Key::from_bytes(bad), None);
         }
     }

@@ -222,6 +222,16 @@ impl WorldReader {
         Ok(recalled.unwrap_or_default().amount)
     }
 
+    /// The heights after which others validated, ascending.
+    pub fn validator_changes(&self) -> Result<Vec<Height>, StateError> {
+        Ok(instruction::changes(&self.shared.entries)?.to_vec())
+    }
+
+    /// The validators of a height, of the past or the next.
+    pub fn validators_at(&self, height: Height) -> Result<Arc<ValidatorSet>, StateError> {
+        Ok(instruction::validators_at(&self.shared.entries, height)?)
+    }
+
     /// A role.
     pub fn role(&self, id: &Name) -> Result<Option<Arc<Role>>, StateError> {
         Ok(self.shared.entries.role(id)?)

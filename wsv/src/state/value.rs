@@ -15,6 +15,7 @@ use tonle_model::instruction::{
 use tonle_model::key::PublicKey;
 use tonle_model::leader::LeaderMarks;
 use tonle_model::limits;
+use tonle_model::number::Height;
 use tonle_model::permission::Permissions;
 use tonle_model::validators::ValidatorSet;
 
@@ -200,6 +201,9 @@ pub struct Recalled {
     pub amount: Amount,
 }
 
+/// The last height of each validator set that is no more, ascending.
+pub type ValidatorChanges = Bounded<Height, { limits::VALIDATOR_CHANGES_MAX }>;
+
 /// The proposals of an account.
 pub type Proposals = Bounded<ProposalId, { limits::PROPOSALS_PER_ACCOUNT_MAX }>;
 /// What was noted with an account, in order of name.
@@ -268,6 +272,10 @@ values! {
     Metadata(Metadata) of Key::Metadata(_),
     /// Of [`Key::Recalled`].
     Recalled(Recalled) of Key::Recalled(..),
+    /// Of [`Key::ValidatorChanges`].
+    ValidatorChanges(ValidatorChanges) of Key::ValidatorChanges,
+    /// Of [`Key::PastValidators`].
+    PastValidators(ValidatorSet) of Key::PastValidators(_),
 }
 
 /// When an entry can be forgotten: block time past this.

@@ -38,6 +38,7 @@ impl Author<'_> {
             73..83 => self.rights(scene),
             83..87 => self.metadata(scene, by.clone()),
             87..94 if of.is_none() => self.approval(scene, by.clone()),
+            94 | 95 if self.random.once_in(2) => self.validators(scene),
             94..96 => self.parameter(scene),
             _ => self.structure(scene),
         };

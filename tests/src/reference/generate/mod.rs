@@ -3,6 +3,7 @@
 
 mod instruction;
 mod recall;
+mod validators;
 
 use std::collections::BTreeSet;
 
@@ -35,6 +36,7 @@ pub struct Author<'a> {
 struct Scene<'a> {
     state: &'a State,
     archive: &'a Archive,
+    height: u64,
     time_ms: u64,
 }
 
@@ -72,7 +74,12 @@ impl<'a> Author<'a> {
         if self.random.once_in(40) && !self.written.is_empty() {
             return self.random.pick(&self.written);
         }
-        let scene = Scene { state: &ledger.state, archive: &ledger.archive, time_ms };
+        let scene = Scene {
+            state: &ledger.state,
+            archive: &ledger.archive,
+            height: ledger.height,
+            time_ms,
+        };
         let count = self.random.pick(&[1, 1, 1, 1, 2, 2, 3, 4]);
         let steps: Vec<_> = (0..count).map(|_| self.step(scene)).collect();
         let signers = self.signers(scene, &steps);

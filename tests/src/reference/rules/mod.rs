@@ -10,6 +10,7 @@ mod holds;
 mod keys;
 mod money;
 mod rights;
+mod validators;
 
 use tonle_model::amount::Decimal;
 use tonle_model::hash::{Digest256, ProposalId, TransactionHash};
@@ -31,6 +32,8 @@ pub struct Run<'a> {
     pub state: &'a mut State,
     /// What was applied before.
     pub archive: &'a Archive,
+    /// The height of the block.
+    pub height: u64,
     /// Block time.
     pub time_ms: u64,
     /// The transaction.
@@ -120,6 +123,10 @@ impl Run<'_> {
             }
             I::Approve { id } => self.approve(id),
             I::Withdraw { id } => self.withdraw(by, id),
+            I::RegisterValidator { name, public_key, joining } => {
+                self.register_validator(by, name, public_key, joining)
+            }
+            I::UnregisterValidator { public_key } => self.unregister_validator(by, public_key),
             I::SetParameter(parameter) => self.set_parameter(by, parameter),
         }
     }

@@ -25,6 +25,7 @@ mod register_account;
 mod register_asset;
 mod register_domain;
 mod register_role;
+mod register_validator;
 mod release;
 mod remove_signatory;
 mod rights;
@@ -36,6 +37,8 @@ mod settle;
 mod signatories;
 mod transfer;
 mod unregister_account;
+mod unregister_validator;
+mod validators;
 mod withdraw;
 
 use std::fmt::Display;
@@ -47,6 +50,7 @@ use tonle_model::hash::{ChainHash, Digest256};
 use tonle_model::id::{AccountId, AssetId, DomainId};
 use tonle_model::instruction::Instruction;
 use tonle_model::key::PublicKey;
+use tonle_model::number::Height;
 use tonle_model::receipt::RejectionCode;
 
 use super::entries::ReadEntries;
@@ -58,6 +62,7 @@ use crate::store::StoreError;
 pub use money::{Movement, local_day};
 pub use proposal::drop_proposal;
 pub use rights::holds;
+pub use validators::{changes, validators_at};
 
 /// Why a step did not take effect.
 #[derive(Debug)]
@@ -119,6 +124,8 @@ pub struct Ledger<'a> {
     pub overlay: &'a mut Overlay,
     /// The network.
     pub chain: ChainHash,
+    /// The height of this block.
+    pub height: Height,
     /// The parameters of this block.
     pub parameters: &'a Parameters,
     /// Block time.
@@ -184,6 +191,12 @@ impl Ledger<'_> {
             }
             I::Approve { id } => approve::execute(self, id),
             I::Withdraw { id } => withdraw::execute(self, by, id),
+            I::RegisterValidator { name, public_key, joining } => {
+                register_validator::execute(self, by, name, public_key, joining)
+            }
+            I::UnregisterValidator { public_key } => {
+                unregister_validator::execute(self, by, public_key)
+            }
             I::SetParameter(parameter) => set_parameter::execute(self, by, parameter),
         }
     }

@@ -64,6 +64,7 @@ impl Ledger<'_> {
             let mut inner = Ledger {
                 overlay: self.overlay,
                 chain: self.chain,
+                height: self.height,
                 parameters: self.parameters,
                 time_ms: self.time_ms,
                 rights: self.rights,

@@ -33,7 +33,6 @@ use tonle_model::verify::Verifier;
 use super::money::Flow;
 use super::{Failure, Ledger, positive, reject};
 use crate::state::entries::ReadEntries;
-use crate::state::execute;
 use crate::state::key::Key;
 use crate::state::value::{Asset, Recalled, Value};
 
@@ -113,9 +112,9 @@ impl Ledger<'_> {
     }
 
     /// Refuses unless a quorum of the validators of the proof's height signed that the transaction
-    /// was applied. They are those of now: the set has been one since genesis.
+    /// was applied.
     fn check_applied(&self, proof: &AppliedProof) -> Result<(), Failure> {
-        let validators = execute::validators(self.overlay)?;
+        let validators = self.validators_at(proof.height())?;
         match proof.check(&self.chain, &validators, &Verifier::new()) {
             Ok(()) => Ok(()),
             Err(error) => unproven(error),

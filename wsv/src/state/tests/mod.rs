@@ -14,6 +14,7 @@ mod recall;
 mod removal;
 mod restart;
 mod rights;
+mod validators;
 mod vectors;
 mod voids;
 mod whole;

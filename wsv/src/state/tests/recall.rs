@@ -9,11 +9,11 @@ use tonle_model::proof::{AppliedProof, path};
 use tonle_model::receipt::{Receipt, RejectionCode as Code};
 use tonle_model::transaction::SignedTransaction;
 use tonle_model::validators::{Validator, ValidatorSet};
-use tonle_model::vote::{Ballot, Certificate, Vote, VoteKind};
+use tonle_model::vote::VoteKind;
 
 use super::{applied, one, rejected};
 use crate::state::{CommittedBlock, Direction, HistoryQuery};
-use crate::testing::{Net, account, asset, pay};
+use crate::testing::{Net, account, asset, finalization_by, pay};
 
 /// What shows that a transaction of a block was applied, signed by these validators.
 fn proof_by(
@@ -22,22 +22,7 @@ fn proof_by(
     transaction: &SignedTransaction,
     signers: &[&str],
 ) -> AppliedProof {
-    let ballot = Ballot {
-        height: block.header.height,
-        view: block.header.proposed_view,
-        kind: VoteKind::Finalize { block: block.block, result: block.result.hash() },
-    };
-    let set = &net.genesis.validators;
-    let mut votes: Vec<_> = signers
-        .iter()
-        .map(|name| {
-            let key = KeyPair::demo(name);
-            let signer = set.index_of(&key.public_key()).unwrap();
-            let vote = Vote::sign(ballot, &net.genesis.chain(), signer, &key);
-            (signer, vote.signature)
-        })
-        .collect();
-    votes.sort_by_key(|(signer, _)| *signer);
+    let chain = net.genesis.chain();
     let place = block.receipts.iter().position(|one| one.transaction == transaction.hash());
     let leaves = block.receipts.iter().map(Receipt::leaf).collect();
     let payload = parity_scale_codec::Encode::encode(transaction.payload());
@@ -45,16 +30,20 @@ fn proof_by(
         payload: HexBytes::new(payload).unwrap(),
         path: Bounded::new(path(leaves, place.unwrap())).unwrap(),
         result: block.result,
-        finalization: Certificate::assemble(ballot, &votes, set.count()),
+        finalization: finalization_by(&chain, &net.genesis.validators, block, signers),
     }
 }
 
-fn proof_of(net: &Net, block: &CommittedBlock, transaction: &SignedTransaction) -> AppliedProof {
+pub fn proof_of(
+    net: &Net,
+    block: &CommittedBlock,
+    transaction: &SignedTransaction,
+) -> AppliedProof {
     proof_by(net, block, transaction, &["v1", "v3", "v4"])
 }
 
 /// A recall of step 0, of riel from Dara to Sok.
-fn recall(proof: &AppliedProof, amount: &str) -> Instruction {
+pub fn recall(proof: &AppliedProof, amount: &str) -> Instruction {
     Instruction::Recall {
         from: account("dara@aclb"),
         to: account("sok@aclb"),
@@ -68,7 +57,7 @@ fn recall(proof: &AppliedProof, amount: &str) -> Instruction {
 }
 
 /// A block in which Sok pays Dara 200 riel, beside two other payments; and what proves it.
-fn paid(net: &mut Net) -> (AppliedProof, std::sync::Arc<CommittedBlock>, SignedTransaction) {
+pub fn paid(net: &mut Net) -> (AppliedProof, std::sync::Arc<CommittedBlock>, SignedTransaction) {
     let others = ["7", "8"].map(|much| net.pay("sok@aclb", "bank@aclb", "khr#nbc", much).signed());
     let payment = net.pay("sok@aclb", "dara@aclb", "khr#nbc", "200").signed();
     let [first, last] = others;

@@ -31,6 +31,6 @@ fn keys_values_and_leaves_are_the_published_ones() {
         assert_eq!(tree::leaf(&row).as_ref(), bytes(entry, "leaf"));
         kinds.insert(key[0]);
     }
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), (1..=14).collect::<Vec<_>>(), "every kind");
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), (1..=17).collect::<Vec<_>>(), "every kind");
     assert_eq!(tree::leaf(EMPTY_ROW).as_ref(), bytes(&file["removed"], "leaf"));
 }
