@@ -10,7 +10,8 @@ use crate::limits;
 use crate::slot::{Inserted, Tally};
 
 impl Core {
-    /// A vote of anyone: for this height, or held for the next. Late votes are never answered.
+    /// A vote of anyone: for this height, or held for one of the next. Late votes are never
+    /// answered.
     pub(crate) fn on_vote(&mut self, vote: Vote, outputs: &mut Vec<Output>) {
         let height = vote.ballot.height;
         if vote.signer.position() >= self.config.validators.len() {
@@ -21,14 +22,14 @@ impl Core {
             return;
         }
         self.peers.saw_vote(self.config.validators.get(vote.signer.position()), vote);
-        if height == self.round.height.next() {
-            self.hold_early(vote);
-        } else if height == self.round.height {
-            self.accept_vote(vote, outputs);
+        match height.0.checked_sub(self.round.height.0) {
+            Some(0) => self.accept_vote(vote, outputs),
+            Some(1..=limits::EARLY_HEIGHTS) => self.hold_early(vote),
+            _ => {}
         }
     }
 
-    /// A height starts at its own time: votes for the next one wait, one per signer, view and
+    /// A height starts at its own time: votes for the next ones wait, one per signer, view and
     /// kind of a few views. More come again by standstill.
     fn hold_early(&mut self, vote: Vote) {
         if vote.ballot.view.0 >= limits::EARLY_VIEWS {
@@ -39,7 +40,8 @@ impl Core {
             VoteKind::Nullify => 1,
             VoteKind::Finalize { .. } => 2,
         };
-        self.early.entry((vote.signer, vote.ballot.view, kind)).or_insert(vote);
+        let Ballot { height, view, .. } = vote.ballot;
+        self.early.entry((height, vote.signer, view, kind)).or_insert(vote);
     }
 
     /// Counts a vote of this height; with the q-th, there is a certificate.

@@ -30,7 +30,7 @@ pub struct Core {
     /// Rule 6: the state diverged. Nothing is voted or committed any more.
     pub(crate) halted: bool,
     /// Votes that came before the commit that they build on, one per signer, view and kind.
-    pub(crate) early: BTreeMap<(ValidatorIndex, View, u8), Vote>,
+    pub(crate) early: BTreeMap<(Height, ValidatorIndex, View, u8), Vote>,
     /// What the replay of the log came to; goes out with the first step.
     pub(crate) startup: Vec<Output>,
 }

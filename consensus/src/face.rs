@@ -94,10 +94,11 @@ pub enum Input {
     /// A proposal for the height being decided, signed by `core.leader(proposal.view)`, all
     /// certificates of its justification verified for this height's set. Our own comes this way
     /// too once it is durable. Who leads the next height is known only after the commit: the
-    /// driver keeps an early proposal (one per peer) and checks it then.
+    /// driver keeps early proposals (one per peer for each of the next
+    /// [`crate::limits::EARLY_HEIGHTS`]) and checks them then.
     Proposal(Proposal),
-    /// A vote for the height being decided or the next one, verified with the current set (the
-    /// core drops early ones if the set changes). Our own comes this way too once it is durable.
+    /// A vote for the height being decided or one of the next [`crate::limits::EARLY_HEIGHTS`],
+    /// verified with the current set (the core drops early ones if the set changes). Our own comes this way too once it is durable.
     Vote(Vote),
     /// A certificate of the height being decided.
     Certificate(Certificate),

@@ -2,7 +2,7 @@
 
 use tonle_model::block::Header;
 use tonle_model::hash::{BlockHash, ResultHash};
-use tonle_model::number::View;
+use tonle_model::number::{ValidatorIndex, View};
 use tonle_model::vote::{Certificate, VoteKind};
 
 use crate::core::Core;
@@ -164,7 +164,12 @@ impl Core {
         self.config = config;
         self.round = Round::new(parent.height.next(), self.now_ms);
         self.peers.committed(parent.height, &self.config.validators, self.now_ms);
-        for vote in std::mem::take(&mut self.early).into_values().filter(|_| same_set) {
+        if !same_set {
+            self.early.clear();
+        }
+        let later = (self.round.height.next(), ValidatorIndex(0), View(0), 0);
+        let later = self.early.split_off(&later);
+        for vote in std::mem::replace(&mut self.early, later).into_values() {
             self.accept_vote(vote, outputs);
         }
     }

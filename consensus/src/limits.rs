@@ -26,7 +26,11 @@ pub const PEERS_MAX: usize = 512;
 pub const VIEWS_AHEAD: u32 = 16;
 /// Votes of others are forgotten this many views behind ours; certificates and own votes stay.
 pub const VIEWS_BEHIND: u32 = 256;
-/// Early votes for the next height are held for this many views.
+/// Votes and proposals for so many heights after the one being decided are held. A node whose disk
+/// or processor paused for a moment finds there what it would else have to wait a standstill for;
+/// with one validator down already, everyone would wait for it.
+pub const EARLY_HEIGHTS: u64 = 4;
+/// Early votes for a height are held for this many views.
 pub const EARLY_VIEWS: u32 = 4;
 /// Most headers held at a height that no certificate names.
 pub const CANDIDATES_MAX: usize = 16;

@@ -1,6 +1,8 @@
 //! Rule 6: commits, divergence, and the height after.
 
+use tonle_consensus::limits::EARLY_HEIGHTS;
 use tonle_consensus::{Alarm, Input, Output, Record};
+use tonle_model::block::Header;
 use tonle_model::hash::ResultHash;
 use tonle_model::number::{Height, View};
 use tonle_model::vote::VoteKind;
@@ -153,6 +155,29 @@ fn trap_votes_for_the_next_height_arriving_before_the_commit() {
     assert_eq!(node.core.view(), View(0));
     node.tell(Input::Advance { config: config(4, Some(0)) });
     assert_eq!((node.core.height(), node.core.view()), (Height(6), View(1)));
+}
+
+/// A pause of a few blocks must not cost a standstill: what came meanwhile is still there.
+#[test]
+fn trap_votes_for_several_heights_arriving_before_the_commit() {
+    let mut node = Harness::voting(4, 0);
+    let last = Height(5 + EARLY_HEIGHTS);
+    for height in [Height(7), last, last.next()] {
+        for signer in [1, 2, 3] {
+            assert_eq!(node.tell_vote_at(height, signer, 0, VoteKind::Nullify), []);
+        }
+    }
+    let mut views = Vec::new();
+    for height in (5..=last.0).map(Height) {
+        let header = Header { height, ..node.header(0) };
+        let mut finalization = node.finalization(0, &header);
+        finalization.ballot.height = height;
+        node.tell(Input::Synced { header: header.clone(), finalization });
+        node.executed(&header);
+        node.tell(Input::Advance { config: config(4, Some(0)) });
+        views.push((node.core.height().0 - 5, node.core.view().0));
+    }
+    assert_eq!(views, [(1, 0), (2, 1), (3, 0), (4, 1), (5, 0)]);
 }
 
 #[test]

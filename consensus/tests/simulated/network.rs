@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use tonle_consensus::limits::EARLY_HEIGHTS;
 use tonle_consensus::{Evidence, Input, Message, Output, PeerId, Recipients, Record};
 use tonle_model::block::Header;
 use tonle_model::bounded::Bounded;
@@ -270,8 +271,9 @@ impl Network {
     fn deliver_proposal(&mut self, to: usize, from: usize, proposal: Proposal) {
         let node = &mut self.nodes[to];
         let Some(core) = &node.core else { return };
-        if proposal.height == core.height().next() {
-            node.early.insert(from as u64, proposal);
+        let ahead = proposal.height.0.saturating_sub(core.height().0);
+        if (1..=EARLY_HEIGHTS).contains(&ahead) {
+            node.early.insert((proposal.height, from), proposal);
         } else if signer(&proposal.signature) == core.leader(proposal.view) {
             self.input(to, Input::Proposal(proposal));
         }
@@ -381,8 +383,8 @@ impl Network {
         self.input(node, Input::Advance { config });
         self.update_work(node);
         let early = std::mem::take(&mut self.nodes[node].early);
-        for (from, proposal) in early {
-            self.deliver_proposal(node, from as usize, proposal);
+        for ((_, from), proposal) in early {
+            self.deliver_proposal(node, from, proposal);
         }
         self.feed_synced(node);
     }

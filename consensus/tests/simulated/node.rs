@@ -20,7 +20,7 @@ pub struct Node {
     // Volatile.
     pub core: Option<Core>,
     pub incarnation: u64,
-    pub early: BTreeMap<u64, Proposal>,
+    pub early: BTreeMap<(Height, usize), Proposal>,
     pub checks: BTreeMap<BlockHash, Header>,
     pub synced: BTreeMap<Height, (Header, Certificate)>,
     pub wake_ms: u64,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tonle_consensus::limits::EARLY_HEIGHTS;
 use tonle_consensus::{Input, Message};
 use tonle_model::batch::Batch;
 use tonle_model::block::Header;
@@ -93,7 +94,8 @@ impl Driver {
         let parts = &self.parts;
         match message {
             Message::Vote(vote) => {
-                let near = vote.ballot.height == height || vote.ballot.height == height.next();
+                let ahead = vote.ballot.height.0.checked_sub(height.0);
+                let near = ahead.is_some_and(|ahead| ahead <= EARLY_HEIGHTS);
                 if near && vote.verify(&parts.chain_hash, &parts.validators, &parts.verifier) {
                     self.step(Input::Vote(vote));
                 }
@@ -112,10 +114,12 @@ impl Driver {
                     self.step(Input::Proposal(proposal));
                 }
             }
-            Message::Proposal(proposal) if proposal.height == height.next() => {
-                self.early.insert(from, proposal);
+            Message::Proposal(proposal) => {
+                let ahead = proposal.height.0.saturating_sub(height.0);
+                if (1..=EARLY_HEIGHTS).contains(&ahead) {
+                    self.early.insert((proposal.height, from), proposal);
+                }
             }
-            Message::Proposal(_) => {}
             Message::Status(status) => {
                 let from = self.parts.peers.number(&from);
                 let status = self.own_vote_checked(status);
@@ -339,6 +343,7 @@ impl Driver {
     fn advance(&mut self, advance: Advance) {
         let parts = &mut self.parts;
         parts.pool.decide(&advance.header, advance.parameters.max_ttl_ms.into());
+        self.pace.committed(advance.header.transaction_count(), self.now_ms);
         parts.pool.count_voids(&advance.header, &advance.voids);
         let dropped = parts.pool.drop_dead(advance.header.timestamp_ms, &parts.world);
         let names = dropped.dead.iter().chain(&dropped.forgotten);
@@ -367,8 +372,13 @@ impl Driver {
         // Before the next height begins: its leader must not build for work that is done.
         self.update_work();
         self.step(Input::Advance { config });
-        for (_, proposal) in std::mem::take(&mut self.early) {
-            if proposal.height == self.parts.core.height() && self.is_proposal_signed(&proposal) {
+        let height = self.parts.core.height();
+        let mut early = std::mem::take(&mut self.early);
+        early.retain(|(of, _), _| *of >= height);
+        for ((of, from), proposal) in early {
+            if of > height {
+                self.early.insert((of, from), proposal);
+            } else if self.is_proposal_signed(&proposal) {
                 self.step(Input::Proposal(proposal));
             }
         }

@@ -12,6 +12,7 @@ mod fetch;
 mod heard;
 mod input;
 mod output;
+mod pace;
 mod peers;
 mod sync;
 mod turn;
@@ -30,6 +31,7 @@ use tonle_model::batch::BatchError;
 use tonle_model::block::Header;
 use tonle_model::hash::{BatchDigest, BlockHash, ChainHash, ResultHash};
 use tonle_model::key::{KeyPair, PublicKey};
+use tonle_model::number::Height;
 use tonle_model::transaction::SignedTransaction;
 use tonle_model::validators::ValidatorSet;
 use tonle_model::verified::Verified;
@@ -48,6 +50,7 @@ use crate::wire::{Announcement, Wire};
 
 use fetch::Fetcher;
 use heard::Heard;
+use pace::Pace;
 pub use peers::{PeerBook, config_of};
 use sync::RangeBuffer;
 use turn::Turn;
@@ -206,9 +209,11 @@ pub struct Driver {
     unchecked: BTreeMap<BlockHash, Header>,
     /// Headers of the current height, for peers that ask.
     headers: BTreeMap<BlockHash, Header>,
-    /// Early proposals for the next height: one per peer, checked when its leader is known.
-    early: BTreeMap<PublicKey, Proposal>,
+    /// Early proposals for the next heights: one per peer and height, checked when the leader is
+    /// known.
+    early: BTreeMap<(Height, PublicKey), Proposal>,
     heard: Heard,
+    pace: Pace,
     /// For the executor, in order: a few candidates a height.
     jobs: VecDeque<Job>,
     turn: Turn,
@@ -235,6 +240,7 @@ impl Driver {
             headers,
             early: BTreeMap::new(),
             heard: Heard::default(),
+            pace: Pace::default(),
             jobs: VecDeque::new(),
             turn: Turn::default(),
             outputs: Vec::new(),
@@ -277,6 +283,7 @@ impl Driver {
         if self.parts.core.next_deadline().is_some_and(|deadline_ms| deadline_ms <= self.now_ms) {
             self.step(Input::Tick);
         }
+        self.build_due();
         self.work_off_outputs()?;
         self.ask_for_batches();
         self.write_then_act()?;
@@ -316,8 +323,12 @@ impl Driver {
 
     /// How long to sleep if nothing happens.
     fn sleep(&self) -> Duration {
-        let deadlines =
-            [self.parts.core.next_deadline(), self.fetcher.deadline(), self.sealer.deadline()];
+        let deadlines = [
+            self.parts.core.next_deadline(),
+            self.fetcher.deadline(),
+            self.sealer.deadline(),
+            self.pace.deadline(),
+        ];
         let earliest = deadlines.into_iter().flatten().min().unwrap_or(u64::MAX);
         let now_ms = self.parts.clock.now_ms();
         Duration::from_millis(earliest.saturating_sub(now_ms).min(SLEEP_MS_MAX))

@@ -32,11 +32,8 @@ impl Driver {
                 self.sign_proposal(height, view, header, justification);
             }
             Output::Build { view, template } => {
-                let filled = self.parts.pool.fill(&template, &self.parts.world);
-                self.step(match filled {
-                    Some(header) => Input::Built { header },
-                    None => Input::NothingToBuild { view },
-                });
+                self.pace.ask(view, template);
+                self.build_due();
             }
             Output::Check { header } => self.judge(&header),
             Output::FetchHeader { block, holders } => self.fetch_header(block, &holders),
@@ -75,6 +72,16 @@ impl Driver {
             self.headers.insert(header.hash(), header.clone());
         }
         self.turn.record(self.parts.core.height(), record);
+    }
+
+    /// Builds the block that the core asked for, once it is time.
+    pub(super) fn build_due(&mut self) {
+        let Some((view, template)) = self.pace.due(self.now_ms) else { return };
+        let filled = self.parts.pool.fill(&template, &self.parts.world);
+        self.step(match filled {
+            Some(header) => Input::Built { header },
+            None => Input::NothingToBuild { view },
+        });
     }
 
     /// The one place where this node's votes are made. Written with this turn's write, sent after

@@ -1,6 +1,7 @@
 //! The driver on the in-memory store, alone on its network or among peers that the test plays.
 
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, bounded, unbounded};
 use tokio::sync::watch;
@@ -279,6 +280,21 @@ fn batches_of_strangers_are_not_taken() {
     };
     assert!(matches!(ask(&own), Wire::Batch(_)));
     assert_eq!(ask(&stranger), Wire::NoBatch(stranger.digest()));
+}
+
+/// Small blocks in quick succession would cost a busy network more than what is in them.
+#[test]
+fn after_a_block_of_many_transactions_the_next_one_waits() {
+    let mut running = start(1);
+    let begun = Instant::now();
+    let members = (0..64).map(|nonce| running.transfer(nonce)).collect();
+    running.events.send(Event::Transactions(members)).unwrap();
+    running.wait_for(Height(1));
+    running.pay(100);
+    running.wait_for(Height(2));
+    assert!(begun.elapsed() >= Duration::from_millis(pace::PAUSE_MS));
+    running.events.send(Event::Shutdown).unwrap();
+    assert!(running.thread.join().unwrap().is_ok());
 }
 
 /// Transactions of an account that does not exist are void: who fills blocks with them is passed
