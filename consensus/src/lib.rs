@@ -49,6 +49,10 @@
 //! 8. **Status** goes to a peer on connection, to all with every standstill and every 5 s. Who is
 //!    ahead answers it, at most so often. Who sees a higher height asks for ranges of blocks.
 //!
+//! Votes for the next few heights ([`limits::EARLY_HEIGHTS`]) are held until those begin: who
+//! paused for a moment then needs no standstill to go on. When to build a block is the driver's
+//! choice: the answer to [`Output::Build`] may take its time.
+//!
 //! Leaders are [`tonle_model::leader::LeaderMarks::leader`], a function of committed headers.
 //!
 //! **Why two blocks are never final.** Two quorums share an honest validator, so a view has at

@@ -9,7 +9,7 @@
 //! | the key signed one of the last 256 blocks, which a quorum of its validators had decided | `absent_key` |
 //! | no other change in this block, and fewer than 1,024 in all | `validators_changing`, `too_many` |
 //!
-//! Sets change by one in a block, so two sets that follow each other share quorums. The key's own
+//! Sets change by one in a block, and each block is decided by the set of before. The key's own
 //! signature keeps absent keys out: too many of them would stop the network for ever.
 
 use tonle_model::id::{AccountId, Name};
