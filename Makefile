@@ -5,7 +5,9 @@ CARGO ?= cargo
 export RUST_BACKTRACE ?= 1
 
 .NOTPARALLEL:
-.PHONY: help run test format-check lint doc unit bench signatures reference bless audit docs packages
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help run test format-check lint doc unit bench signatures reference simulate model-check fuzz bless audit docs packages
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,6 +35,7 @@ doc: ## API documentation, warnings are errors
 unit: ## Unit, property, conformance and system tests
 	$(CARGO) build --locked --release --workspace --bins
 	$(CARGO) test --locked --release --workspace
+	$(CARGO) test --locked --release --workspace --features tonle-tests/planted-bugs --test planted
 
 bench: ## Measure four validators on this machine (ARGS="--output json" and other flags)
 	@scripts/bench.sh $(ARGS)
@@ -42,6 +45,16 @@ signatures: ## A million random signature cases against an independent implement
 
 reference: ## A million random sequences of blocks against the reference ledger
 	TONLE_SEQUENCES=1000000 $(CARGO) test --locked --release --workspace --test reference
+
+simulate: ## Whole networks on virtual time, with faults (SEEDS=N FIRST=K, TRACE=1 tells the first)
+	$(CARGO) build --locked --release --workspace --bins
+	@$(TARGET)/release/simulate --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) $(if $(TRACE),--trace)
+
+model-check: ## Every state of three views of the core under a model checker (five minutes, 4 GB)
+	TONLE_MODEL_VIEWS=3 $(CARGO) test --locked --release -p tonle-consensus --test model_check -- --nocapture whoever
+
+fuzz: ## Ten minutes of fuzzing, all targets (FUZZ_SECONDS=, FUZZ_TARGETS=; installs cargo-fuzz)
+	@scripts/fuzz.sh
 
 bless: ## Write the conformance vectors anew, after changing bytes on purpose
 	TONLE_BLESS=1 $(CARGO) test --locked --release -p tonle-tests --test vectors every_encoding

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use tonle_client::api::{
-    Direction, Event, EventData, EventKinds, EventsQuery, HistoryEntry, TransactionEvent,
+    Direction, Event, EventData, EventKinds, EventsQuery, Evidence, HistoryEntry, TransactionEvent,
     TransactionOutcome,
 };
 use tonle_client::{Client, EventStream};
@@ -31,9 +31,11 @@ Examples:
   tonle events follow sok@aclb --account sok@aclb
   tonle events follow --from 0 --kinds block,transaction
   tonle events follow sok@aclb --kinds transfer --output json
+  tonle events follow --kinds evidence
 
 Nothing is left out: a stream that breaks goes on where it was, at any node. What the network does
-not show to everyone is asked for with a signature.";
+not show to everyone is asked for with a signature. Evidence alone is of the node that tells it and
+comes once, to whoever listens then: `tonle validator evidence` shows what is kept.";
 
 /// What to do about events.
 #[derive(Debug, Subcommand)]
@@ -52,7 +54,8 @@ pub struct FollowArgs {
     /// From this height on [default: the next]
     #[arg(long, value_name = "HEIGHT")]
     from: Option<u64>,
-    /// Only these, with commas between: transaction, transfer, block [default: all there is]
+    /// Only these, with commas between: transaction, transfer, block, evidence [default: all there
+    /// is]
     #[arg(long, value_name = "KINDS")]
     kinds: Option<EventKinds>,
 }
@@ -179,7 +182,18 @@ fn line(event: &Event) -> String {
             let (height, count) = (block.height, block.transactions);
             format!("{time} block {height} {hash} transactions {count}")
         }
+        EventData::Evidence(found) => evidence(found),
     }
+}
+
+fn evidence(evidence: &Evidence) -> String {
+    let Evidence { height, view, public_key, name, statements, seen_ms, .. } = evidence;
+    let time = time::utc(*seen_ms);
+    let name = name.as_ref().map_or(String::new(), |name| format!("{name} "));
+    let [first, second] = statements.map(|statement| statement.said.as_str());
+    format!(
+        "{time} evidence against {name}{public_key} height {height} view {view}: {first} and {second}"
+    )
 }
 
 fn transaction(event: &TransactionEvent) -> String {
@@ -220,6 +234,11 @@ mod tests {
             "status": "rejected", "code": "zero_amount", "step": 3});
         let block = serde_json::json!({"height": 2, "hash": hash, "timestamp_ms": 1000,
             "transactions": 2});
+        let statement = serde_json::json!({"kind": "notarize", "block": hash,
+            "signature": "0".repeat(128)});
+        let evidence = serde_json::json!({"height": 2, "view": 1, "kind": "votes", "name": "b",
+            "public_key": format!("ed0120{hash}"), "statements": [statement, statement],
+            "seen_ms": 1000});
         let shown = |name: &str, data: serde_json::Value| {
             let event = serde_json::json!({"id": "2.0.0", "event": name, "data": data});
             line(&serde_json::from_value(event).unwrap())
@@ -236,6 +255,13 @@ mod tests {
         assert_eq!(
             shown("block", block),
             "1970-01-01 00:00:01 block 2 abababababab… transactions 2"
+        );
+        assert_eq!(
+            shown("evidence", evidence),
+            format!(
+                "1970-01-01 00:00:01 evidence against b ed0120{hash} height 2 view 1: notarize and \
+                 notarize"
+            )
         );
     }
 }

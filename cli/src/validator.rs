@@ -1,10 +1,12 @@
 //! `tonle validator`: who decides, and who is to.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde::{Deserialize, Serialize};
-use tonle_client::api::Validator;
+use tonle_client::api::{Evidence, Said, Validator};
 use tonle_client::{BlockId, Client};
 use tonle_model::id::Name;
 use tonle_model::instruction::Instruction;
@@ -14,9 +16,11 @@ use tonle_model::key::PublicKey;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::file;
-use crate::output::{fields, table};
+use crate::nodes::Nodes;
+use crate::output::{fields, short, table};
 use crate::place::Place;
 use crate::submit::{self, SubmitArgs};
+use crate::time;
 
 /// Longest file of a key that joins: a certificate of a hundred validators and a signature.
 const JOINING_BYTES_MAX: u64 = 64 * 1024;
@@ -27,9 +31,18 @@ Examples:
   tonle validator join node.key --out joining.json          where the new validator's key is
   tonle validator register bank_c joining.json --wait       by whoever manages validators
   tonle validator unregister bank_b --wait
+  tonle validator evidence
 
 The new node runs as an observer first, in the `observers` of the others; the next block after it
 was registered is decided with it. Validators change by one in a block.";
+
+const EVIDENCE_EXAMPLES: &str = "\
+Examples:
+  tonle validator evidence
+  tonle validator evidence --url http://10.0.0.1:8080,http://10.0.0.2:8080 --output json
+
+Each node keeps what it saw itself, so all that `--url` names are asked. PROVEN says that both
+signatures are of KEY; VALIDATOR is its name if it is a validator of the next height.";
 
 /// What to do about validators.
 #[derive(Debug, Subcommand)]
@@ -63,6 +76,9 @@ pub enum ValidatorCommand {
         #[command(flatten)]
         submit: SubmitArgs,
     },
+    /// What validators signed against the rules, as far as nodes saw it
+    #[command(after_help = EVIDENCE_EXAMPLES)]
+    Evidence,
 }
 
 /// What a node that wants to validate hands to whoever registers it.
@@ -90,6 +106,7 @@ pub async fn run(command: ValidatorCommand, context: &Context) -> Result<(), Cli
             let unregister = Instruction::UnregisterValidator { public_key };
             submit::act(context, Place::Operator, unregister, &submit).await
         }
+        ValidatorCommand::Evidence => evidence(context).await,
     }
 }
 
@@ -102,6 +119,54 @@ async fn list(context: &Context) -> Result<(), CliError> {
         };
         table([">INDEX", "NAME", "KEY"], validators.iter().map(row).collect())
     })
+}
+
+async fn evidence(context: &Context) -> Result<(), CliError> {
+    let nodes = context.nodes()?;
+    let chain = nodes.ask(Client::node_status).await?.chain;
+    let evidence = gather(&nodes, context).await?;
+    context.output.show(&evidence, || match evidence.is_empty() {
+        true => "no validator was seen to break the rules".to_owned(),
+        false => table(
+            [">HEIGHT", ">VIEW", "VALIDATOR", "KEY", "SIGNED", "AND", "SEEN", "PROVEN"],
+            evidence.iter().map(|one| evidence_row(one, one.is_proven(&chain))).collect(),
+        ),
+    })
+}
+
+/// The evidence of all nodes that answer, that of the highest heights first; of what several saw,
+/// the first one's.
+async fn gather(nodes: &Nodes, context: &Context) -> Result<Vec<Evidence>, CliError> {
+    let mut found = BTreeMap::new();
+    let mut failures = Vec::new();
+    for node in nodes.iter() {
+        match node.evidence().await {
+            Ok(kept) => kept.into_iter().for_each(|one| {
+                found.entry((Reverse(one.height), one.public_key)).or_insert(one);
+            }),
+            Err(error) => failures.push(error),
+        }
+    }
+    if failures.len() == nodes.iter().count()
+        && let Some(failure) = failures.pop()
+    {
+        return Err(failure.into());
+    }
+    failures.iter().for_each(|failure| context.output.note(&failure.to_string()));
+    Ok(found.into_values().collect())
+}
+
+fn evidence_row(evidence: &Evidence, is_proven: bool) -> [String; 8] {
+    let Evidence { height, view, public_key, name, statements, seen_ms, .. } = evidence;
+    let said = |said: Said| match said.block() {
+        Some(block) => format!("{} {}", said.as_str(), short(&block)),
+        None => said.as_str().to_owned(),
+    };
+    let name = name.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let [first, second] = statements.map(|statement| said(statement.said));
+    let proven = if is_proven { "yes" } else { "NO" };
+    let (height, view) = (height.to_string(), view.to_string());
+    [height, view, name, short(public_key), first, second, time::utc(*seen_ms), proven.to_owned()]
 }
 
 async fn join(key: &Path, out: &Path, context: &Context) -> Result<(), CliError> {
@@ -154,6 +219,7 @@ fn find(known: &[Validator], named: &str) -> Result<PublicKey, CliError> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
     use tonle_model::key::KeyPair;
     use tonle_model::number::ValidatorIndex;
 
@@ -172,5 +238,46 @@ mod tests {
         assert_eq!(find(&known, &key("z").to_string()).unwrap(), key("z"));
         assert!(find(&known, "b").is_err(), "two have that name");
         assert!(find(&known, "c").is_err(), "nobody has");
+    }
+
+    #[test]
+    fn evidence_is_a_line_for_people() {
+        let (block, result, zeros) = ("ab".repeat(32), "cd".repeat(32), "0".repeat(128));
+        let statements = serde_json::json!([
+            {"kind": "finalize", "block": block, "result": result, "signature": zeros},
+            {"kind": "nullify", "signature": zeros},
+        ]);
+        let json = serde_json::json!({"height": 7, "view": 2, "name": "bank_b", "kind": "votes",
+            "public_key": format!("ed0120{block}"), "statements": statements, "seen_ms": 1000});
+        let mut evidence: Evidence = serde_json::from_value(json).unwrap();
+        let line = evidence_row(&evidence, true).join(" ");
+        let expected = "7 2 bank_b abababababab… finalize abababababab… nullify \
+                        1970-01-01 00:00:01 yes";
+        assert_eq!(line, expected);
+        evidence.name = None;
+        assert_eq!(
+            evidence_row(&evidence, false)[2..8],
+            [
+                "-",
+                "abababababab…",
+                "finalize abababababab…",
+                "nullify",
+                "1970-01-01 00:00:01",
+                "NO"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_the_help_shows_parses() {
+        let lines = EXAMPLES.lines().chain(EVIDENCE_EXAMPLES.lines());
+        let lines = lines.filter_map(|line| line.trim().strip_prefix("tonle "));
+        let lines = lines.map(|line| line.split("   ").next().unwrap_or(line));
+        let parses = |line: &str| {
+            crate::Cli::try_parse_from(["tonle"].into_iter().chain(line.split_whitespace())).is_ok()
+        };
+        let lines: Vec<_> = lines.collect();
+        assert!(lines.contains(&"validator evidence"));
+        lines.iter().for_each(|line| assert!(parses(line), "{line}"));
     }
 }

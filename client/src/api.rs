@@ -22,12 +22,14 @@ use tonle_model::transaction::Transaction;
 use tonle_model::vote::Certificate;
 
 mod events;
+mod evidence;
 mod ledger;
 
 pub use events::{
     BlockEvent, Event, EventData, EventKind, EventKinds, EventsQuery, StreamToken,
     TransactionEvent, TransactionOutcome,
 };
+pub use evidence::{Evidence, EvidenceKind, Said, Statement};
 pub use ledger::{
     Account, AccountStatus, Asset, Balance, Domain, DomainTotal, Hold, InvoicePayment,
     InvoiceStatus, Limit, PastBalance, Proposal, Role, Supply,

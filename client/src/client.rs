@@ -20,8 +20,8 @@ use tonle_model::transaction::{Payload, Transaction};
 
 use crate::api::{
     Account, Asset, Balance, Block, BlockBrief, BlockReceipts, BlocksQuery, Domain, DomainTotal,
-    EVENTS, EncodeReply, EventsQuery, HistoryEntry, HistoryQuery, Hold, InvoicePayment, JSON,
-    NodeStatus, Page, Parameters, PastBalance, Problem, Proposal, Role, SCALE, SignedQuery,
+    EVENTS, EncodeReply, EventsQuery, Evidence, HistoryEntry, HistoryQuery, Hold, InvoicePayment,
+    JSON, NodeStatus, Page, Parameters, PastBalance, Problem, Proposal, Role, SCALE, SignedQuery,
     StatusQuery, StreamToken, SubmitCode, SubmitItem, SubmitReply, Supply, TransactionStatus,
     Validator, Wait,
 };
@@ -295,6 +295,12 @@ impl Client {
     /// The validators of the next height in canonical order.
     pub async fn validators(&self) -> Result<Vec<Validator>, ClientError> {
         self.list(&["v1", "validators"]).await
+    }
+
+    /// What this node saw validators sign against the rules, that of the highest heights first.
+    /// Check it with [`Evidence::is_proven`].
+    pub async fn evidence(&self) -> Result<Vec<Evidence>, ClientError> {
+        self.list(&["v1", "evidence"]).await
     }
 
     /// A page of blocks, upward.

@@ -186,6 +186,21 @@ mod tests {
         assert_eq!(read(&parted, 5).unwrap().0, events, "data in two lines is one");
     }
 
+    /// It is in no block, so it has no place of its own: to go on after it is to go on after what
+    /// came before it.
+    #[test]
+    fn evidence_comes_under_the_id_before_it() {
+        let statement = format!(r#"{{"kind":"nullify","signature":"{}"}}"#, "0".repeat(128));
+        let key = format!("ed0120{}", "0".repeat(64));
+        let data =
+            format!(r#"{{"height":7,"view":0,"public_key":"{key}","kind":"votes","seen_ms":1,"#)
+                + &format!(r#""statements":[{statement},{statement}]}}"#);
+        let text = format!("{}id: 7.2.0\nevent: evidence\ndata: {data}\n\n", block("7.2.0"));
+        let (events, last_id) = read(&text, 50).unwrap();
+        assert_eq!((events.len(), last_id.as_deref()), (2, Some("7.2.0")));
+        assert_eq!((events[1].id.as_str(), events[1].data.kind()), ("7.2.0", EventKind::Evidence));
+    }
+
     #[test]
     fn a_stream_that_is_none_is_an_error() {
         let long = "x".repeat(EVENT_BYTES_MAX + 1);

@@ -2,16 +2,18 @@
 
 use tonle_model::hash::BlockHash;
 use tonle_model::number::{Height, ValidatorIndex};
+use tonle_model::planted::{Bug, is_planted};
 use tonle_model::vote::{Ballot, Certificate, Vote, VoteKind};
 
 use crate::core::Core;
 use crate::face::{Alarm, Evidence, Output, Record};
 use crate::limits;
-use crate::slot::{Inserted, Tally};
+use crate::round::Taken;
+use crate::slot::{Tally, votes_in};
 
 impl Core {
     /// A vote of anyone: for this height, or held for one of the next. Late votes are never
-    /// answered.
+    /// answered; those of the height before may still prove something.
     pub(crate) fn on_vote(&mut self, vote: Vote, outputs: &mut Vec<Output>) {
         let height = vote.ballot.height;
         if vote.signer.position() >= self.config.validators.len() {
@@ -25,23 +27,41 @@ impl Core {
         match height.0.checked_sub(self.round.height.0) {
             Some(0) => self.accept_vote(vote, outputs),
             Some(1..=limits::EARLY_HEIGHTS) => self.hold_early(vote),
-            _ => {}
+            Some(_) => {}
+            None => self.on_late_vote(vote, outputs),
         }
     }
 
     /// A height starts at its own time: votes for the next ones wait, one per signer, view and
-    /// kind of a few views. More come again by standstill.
+    /// kind of a few views, and a second one that contradicts it: it is evidence when its height
+    /// begins. More come again by standstill.
     fn hold_early(&mut self, vote: Vote) {
         if vote.ballot.view.0 >= limits::EARLY_VIEWS {
             return;
         }
         let kind = match vote.ballot.kind {
             VoteKind::Notarize { .. } => 0,
-            VoteKind::Nullify => 1,
-            VoteKind::Finalize { .. } => 2,
+            VoteKind::Nullify => 2,
+            VoteKind::Finalize { .. } => 4,
         };
         let Ballot { height, view, .. } = vote.ballot;
-        self.early.entry((height, vote.signer, view, kind)).or_insert(vote);
+        let first = *self.early.entry((height, vote.signer, view, kind)).or_insert(vote);
+        if first.ballot != vote.ballot {
+            self.early.entry((height, vote.signer, view, kind + 1)).or_insert(vote);
+        }
+    }
+
+    /// A vote for the height decided last changes nothing there. Whoever contradicts itself with
+    /// it is reported all the same.
+    fn on_late_vote(&mut self, vote: Vote, outputs: &mut Vec<Output>) {
+        let Some(past) = self.past.as_mut().filter(|past| past.height == vote.ballot.height) else {
+            return;
+        };
+        if let Taken::Contradicts(earlier) = past.take_vote(vote, self.config.me)
+            && past.accused.insert(vote.signer)
+        {
+            outputs.push(Output::Evidence(Evidence::Votes(earlier, vote)));
+        }
     }
 
     /// Counts a vote of this height; with the q-th, there is a certificate.
@@ -49,22 +69,17 @@ impl Core {
         let Ballot { view, kind, .. } = vote.ballot;
         let voted = self.round.voted_view.entry(vote.signer).or_default();
         *voted = (*voted).max(view);
-        // A peer's view number must not grow our maps: only a window of views is kept.
-        let current = self.round.view.0;
-        let in_window = view.0 <= current.saturating_add(limits::VIEWS_AHEAD)
-            && view.0 >= current.saturating_sub(limits::VIEWS_BEHIND);
-        if self.round.finalization.is_some() || !(in_window || self.is_me(vote.signer)) {
-            return;
-        }
-        match self.round.slot_mut(view).insert(vote) {
-            Inserted::Known => return,
-            Inserted::Contradicts(earlier) => {
+        match self.round.take_vote(vote, self.config.me) {
+            Taken::Contradicts(earlier) => {
                 self.accuse(vote.signer, Evidence::Votes(earlier, vote), outputs);
                 return;
             }
+            // Votes of a decided height are held for nothing but what they may contradict.
+            Taken::New if self.is_decided() => return,
             // What we say ourselves is no news (rule 7).
-            Inserted::New if !self.is_me(vote.signer) => self.learned(),
-            Inserted::New => {}
+            Taken::New if !self.is_me(vote.signer) => self.learned(),
+            Taken::New => {}
+            Taken::Passed => return,
         }
         if let VoteKind::Finalize { .. } = kind {
             self.watch_split(vote.ballot, outputs);
@@ -78,8 +93,9 @@ impl Core {
     fn assemble(&self, ballot: Ballot) -> Option<Certificate> {
         let tally = self.round.slot(ballot.view)?.tally(ballot.kind);
         let votes = tally.of_kind(ballot.kind).map(|vote| (vote.signer, vote.signature));
-        let votes: Vec<_> = votes.take(self.config.quorum()).collect();
-        let complete = votes.len() == self.config.quorum();
+        let needed = self.config.quorum() - usize::from(is_planted(Bug::CountSignerTwice));
+        let votes: Vec<_> = votes.take(needed).collect();
+        let complete = votes.len() == needed;
         complete.then(|| Certificate::assemble(ballot, &votes, self.config.validators.len()))
     }
 
@@ -105,6 +121,7 @@ impl Core {
         persist: bool,
         outputs: &mut Vec<Output>,
     ) {
+        self.compare(&certificate, outputs);
         let Ballot { view, kind, .. } = certificate.ballot;
         let held = match kind {
             VoteKind::Notarize { .. } => &mut self.round.slot_mut(view).notarization,
@@ -127,6 +144,15 @@ impl Core {
         if moves && view >= self.round.view {
             self.round.enter(view.next(), by_notarization, self.now_ms);
             self.round.forget_old_votes(self.config.me);
+        }
+    }
+
+    /// Compares what a certificate's signers say in it with what else they said.
+    fn compare(&mut self, certificate: &Certificate, outputs: &mut Vec<Output>) {
+        for vote in votes_in(certificate) {
+            if let Some(earlier) = self.round.contradicted(&vote) {
+                self.accuse(vote.signer, Evidence::Votes(earlier, vote), outputs);
+            }
         }
     }
 

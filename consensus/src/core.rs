@@ -12,7 +12,7 @@ use crate::recovery::Voter;
 use crate::round::{Candidate, Round};
 
 /// The BFT core of one node. See the crate documentation for its rules.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Core {
     pub(crate) chain: ChainHash,
     pub(crate) now_ms: u64,
@@ -29,8 +29,11 @@ pub struct Core {
     pub(crate) paused: bool,
     /// Rule 6: the state diverged. Nothing is voted or committed any more.
     pub(crate) halted: bool,
-    /// Votes that came before the commit that they build on, one per signer, view and kind.
+    /// Votes that came before the commit that they build on, one per signer, view and kind, and
+    /// one that contradicts it.
     pub(crate) early: BTreeMap<(Height, ValidatorIndex, View, u8), Vote>,
+    /// The height decided last, if its validators were those of this one: what was said in it.
+    pub(crate) past: Option<Round>,
     /// What the replay of the log came to; goes out with the first step.
     pub(crate) startup: Vec<Output>,
 }

@@ -16,7 +16,7 @@ use tonle_model::vote::{Ballot, Certificate, Justification, Proposal, Status, Vo
 pub struct PeerId(pub u64);
 
 /// What the state at a committed height says about the height after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Config {
     /// The validators in canonical order; their number is n. This node is among them if it is a
     /// validator.
@@ -44,7 +44,7 @@ impl Config {
 }
 
 /// The last committed block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Parent {
     /// Its place; the core decides the one after.
     pub height: Height,
@@ -70,7 +70,7 @@ pub enum Recovery {
 /// What the log of a height is made of. The driver stores the encoding and gives the records of
 /// the current height back, in order, to [`crate::Core::new`].
 #[expect(clippy::large_enum_variant, reason = "records are few and live briefly")]
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Record {
     /// A certificate that this node acted on.
     #[codec(index = 0)]
@@ -98,7 +98,9 @@ pub enum Input {
     /// [`crate::limits::EARLY_HEIGHTS`]) and checks them then.
     Proposal(Proposal),
     /// A vote for the height being decided or one of the next [`crate::limits::EARLY_HEIGHTS`],
-    /// verified with the current set (the core drops early ones if the set changes). Our own comes this way too once it is durable.
+    /// verified with the current set (the core drops early ones if the set changes), or for the
+    /// height before, which may contradict what its signer said there. Our own comes this way too
+    /// once it is durable.
     Vote(Vote),
     /// A certificate of the height being decided.
     Certificate(Certificate),
@@ -186,7 +188,7 @@ pub enum Input {
 }
 
 /// Whom a message is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Recipients {
     /// Every connected node.
     All,
@@ -196,7 +198,7 @@ pub enum Recipients {
 
 /// What nodes send each other about a height.
 #[expect(clippy::large_enum_variant, reason = "messages live briefly")]
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Encode, Decode)]
 pub enum Message {
     /// A vote of the sender.
     #[codec(index = 0)]
@@ -213,8 +215,9 @@ pub enum Message {
 }
 
 /// A signer who contradicts itself: two signed statements that no honest validator makes both.
+/// They came by themselves or in certificates.
 #[expect(clippy::large_enum_variant, reason = "evidence is rare")]
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Evidence {
     /// Two votes of one signer in one view.
     Votes(Vote, Vote),
@@ -223,7 +226,7 @@ pub enum Evidence {
 }
 
 /// Something an operator must hear of (consensus.md rule 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Alarm {
     /// The quorum certified another result than this node's own. The core votes and commits no
     /// more; the driver reports both and ends the process.
@@ -254,7 +257,7 @@ pub enum Alarm {
 }
 
 /// Why a validator of this height does not vote any more (until [`Input::ResumeVoting`]).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ObserverReason {
     /// The driver found the log missing or broken.
     LogLost,
@@ -268,7 +271,7 @@ pub enum ObserverReason {
 
 /// What the core wants done. **The order is the contract**: everything a [`Output::Persist`] names
 /// is in one synced write before any later output of the same or a later step is acted upon.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Output {
     /// Put this into the log.
     Persist(Record),

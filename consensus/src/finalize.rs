@@ -3,6 +3,7 @@
 use tonle_model::block::Header;
 use tonle_model::hash::{BlockHash, ResultHash};
 use tonle_model::number::{ValidatorIndex, View};
+use tonle_model::planted::{Bug, is_planted};
 use tonle_model::vote::{Certificate, VoteKind};
 
 use crate::core::Core;
@@ -80,7 +81,8 @@ impl Core {
         outputs: &mut Vec<Output>,
     ) -> bool {
         let Some(slot) = self.round.slot(view) else { return false };
-        if !self.can_vote() || slot.own.nullified || slot.own.finalized.is_some() {
+        let nullified = slot.own.nullified && !is_planted(Bug::FinalizeAfterNullify);
+        if !self.can_vote() || nullified || slot.own.finalized.is_some() {
             return false;
         }
         self.cast(view, VoteKind::Finalize { block, result }, outputs);
@@ -162,7 +164,10 @@ impl Core {
         let same_set = config.validators == self.config.validators;
         self.parent = parent;
         self.config = config;
-        self.round = Round::new(parent.height.next(), self.now_ms);
+        let next = Round::new(parent.height.next(), self.now_ms);
+        let mut past = std::mem::replace(&mut self.round, next);
+        past.candidates.clear();
+        self.past = same_set.then_some(past);
         self.peers.committed(parent.height, &self.config.validators, self.now_ms);
         if !same_set {
             self.early.clear();

@@ -82,6 +82,7 @@ mod face;
 mod finalize;
 mod idle;
 pub mod limits;
+mod normal;
 mod notarize;
 mod nullify;
 mod peers;

@@ -10,7 +10,7 @@ use crate::face::{Message, Output, PeerId, Recipients};
 use crate::limits;
 
 /// A connected node.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 struct Peer {
     /// When its status was last answered.
     answered_ms: Option<u64>,
@@ -21,7 +21,7 @@ struct Peer {
 }
 
 /// Blocks asked for and not yet all committed.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Range {
     peer: PeerId,
     from: Height,
@@ -38,7 +38,7 @@ impl Range {
 }
 
 /// What is known of other nodes, across heights.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Peers {
     connected: BTreeMap<PeerId, Peer>,
     /// The latest vote seen of each validator, by height, then view.

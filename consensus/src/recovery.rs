@@ -13,7 +13,7 @@ use crate::limits;
 use crate::peers::Peers;
 use crate::round::{Pending, Round};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum State {
     /// Asking others which vote of ours they saw last.
     Recovering,
@@ -23,7 +23,7 @@ enum State {
 }
 
 /// Whether this validator may vote.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Voter {
     state: State,
     /// Who told us the latest vote of ours that they saw.
@@ -117,6 +117,7 @@ impl Core {
             paused: false,
             halted: false,
             early: BTreeMap::new(),
+            past: None,
             startup: Vec::new(),
         };
         let mut outputs = Vec::new();

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use tonle_model::block::Header;
 use tonle_model::hash::{BlockHash, ResultHash};
 use tonle_model::number::{Height, ValidatorIndex, View};
-use tonle_model::vote::{Certificate, Proposal};
+use tonle_model::vote::{Ballot, Certificate, Proposal, Vote};
 
 use crate::limits;
-use crate::slot::Slot;
+use crate::slot::{Slot, contradict, votes_in};
 
 /// Where the batches of a header are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Batches {
     Unasked,
     Asked,
@@ -20,7 +20,7 @@ pub(crate) enum Batches {
 }
 
 /// Where the execution of a block is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Execution {
     Unasked,
     Asked,
@@ -28,7 +28,7 @@ pub(crate) enum Execution {
 }
 
 /// A header that may become the block of this height.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Candidate {
     pub(crate) header: Header,
     /// It is in the log, or in the write that leads there.
@@ -42,7 +42,7 @@ pub(crate) struct Candidate {
 }
 
 /// The timer of the current view (consensus.md, Idle).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Timer {
     /// There was no work yet.
     Disarmed,
@@ -53,7 +53,7 @@ pub(crate) enum Timer {
 }
 
 /// How far the leader's new block is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Build {
     Unasked,
     Asked,
@@ -62,7 +62,7 @@ pub(crate) enum Build {
 }
 
 /// The first proposal of the current view.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Pending {
     pub(crate) proposal: Proposal,
     pub(crate) block: BlockHash,
@@ -70,8 +70,18 @@ pub(crate) struct Pending {
     pub(crate) accepted: bool,
 }
 
+/// What became of a vote.
+pub(crate) enum Taken {
+    /// It is the signer's first of its kind in its view.
+    New,
+    /// It is known, or far from the view we are in.
+    Passed,
+    /// The signer said this, beside which no honest validator says the other.
+    Contradicts(Vote),
+}
+
 /// The state of one height.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Round {
     pub(crate) height: Height,
     pub(crate) view: View,
@@ -154,6 +164,37 @@ impl Round {
         self.refused = false;
         self.timer = Timer::Disarmed;
         self.build = Build::Unasked;
+    }
+
+    /// Holds a vote, unless it contradicts another one: nobody counts on both sides.
+    pub(crate) fn take_vote(&mut self, vote: Vote, me: Option<ValidatorIndex>) -> Taken {
+        if let Some(earlier) = self.contradicted(&vote) {
+            return Taken::Contradicts(earlier);
+        }
+        let Ballot { view, .. } = vote.ballot;
+        // A peer's view number must not grow our maps: only a window of views is kept.
+        let current = self.view.0;
+        let in_window = view.0 <= current.saturating_add(limits::VIEWS_AHEAD)
+            && view.0 >= current.saturating_sub(limits::VIEWS_BEHIND);
+        let is_held = in_window || Some(vote.signer) == me;
+        match is_held && self.slot_mut(view).insert(vote) {
+            true => Taken::New,
+            false => Taken::Passed,
+        }
+    }
+
+    /// What the signer said in the same view that this vote contradicts: in a vote that came by
+    /// itself, or in one that a certificate is made of.
+    pub(crate) fn contradicted(&self, vote: &Vote) -> Option<Vote> {
+        let Ballot { view, kind, .. } = vote.ballot;
+        let slot = self.slot(view);
+        let voted = slot.into_iter().flat_map(|slot| slot.votes_of(vote.signer));
+        let decided = self.finalization.iter().filter(|one| one.ballot.view == view);
+        let certificates = slot.into_iter().flat_map(Slot::certificates).chain(decided);
+        let certificates = certificates.filter(|one| contradict(one.ballot.kind, kind));
+        let certified = certificates.flat_map(votes_in).filter(|said| said.signer == vote.signer);
+        let mut said = voted.filter(|said| contradict(said.ballot.kind, kind)).chain(certified);
+        said.next()
     }
 
     /// Drops votes of others that the window has left behind.

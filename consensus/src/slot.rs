@@ -7,20 +7,17 @@ use tonle_model::number::ValidatorIndex;
 use tonle_model::vote::{Certificate, Proposal, Vote, VoteKind};
 
 /// Votes of one kind in one view: at most one per signer, so nobody counts twice.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Tally(BTreeMap<ValidatorIndex, Vote>);
 
 impl Tally {
-    /// Takes the signer's first vote; gives back a different earlier one.
-    pub(crate) fn insert(&mut self, vote: Vote) -> Inserted {
-        match self.0.get(&vote.signer) {
-            None => {
-                self.0.insert(vote.signer, vote);
-                Inserted::New
-            }
-            Some(earlier) if earlier.ballot == vote.ballot => Inserted::Known,
-            Some(earlier) => Inserted::Contradicts(*earlier),
+    /// Takes the signer's first vote. False if there is one.
+    fn insert(&mut self, vote: Vote) -> bool {
+        let is_new = !self.0.contains_key(&vote.signer);
+        if is_new {
+            self.0.insert(vote.signer, vote);
         }
+        is_new
     }
 
     pub(crate) fn get(&self, signer: ValidatorIndex) -> Option<&Vote> {
@@ -46,21 +43,14 @@ impl Tally {
         (self.0.len(), counts.values().copied().max().unwrap_or(0))
     }
 
-    fn forget_others(&mut self, me: Option<ValidatorIndex>) {
+    pub(crate) fn forget_others(&mut self, me: Option<ValidatorIndex>) {
         self.0.retain(|signer, _| Some(*signer) == me);
     }
 }
 
-/// What became of a vote put into a tally.
-pub(crate) enum Inserted {
-    New,
-    Known,
-    Contradicts(Vote),
-}
-
 /// What this node decided in a view. Set when the vote is handed out for signing, and after a
 /// restart from the log; never unset.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Own {
     pub(crate) proposed: Option<BlockHash>,
     /// The signed proposal, to be sent again.
@@ -90,7 +80,7 @@ impl Own {
 }
 
 /// One view of the height being decided.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Slot {
     pub(crate) notarize: Tally,
     pub(crate) nullify: Tally,
@@ -111,24 +101,24 @@ impl Slot {
         }
     }
 
-    /// Takes a vote. A signer contradicts itself by two votes of one kind, or by nullifying a
-    /// view and finalizing it.
-    pub(crate) fn insert(&mut self, vote: Vote) -> Inserted {
-        let excluded = match vote.ballot.kind {
-            VoteKind::Notarize { .. } => None,
-            VoteKind::Nullify => self.finalize.get(vote.signer),
-            VoteKind::Finalize { .. } => self.nullify.get(vote.signer),
-        };
-        let excluded = excluded.copied();
-        let inserted = match vote.ballot.kind {
+    /// Takes the signer's first vote of its kind. False if there is one.
+    pub(crate) fn insert(&mut self, vote: Vote) -> bool {
+        match vote.ballot.kind {
             VoteKind::Notarize { .. } => self.notarize.insert(vote),
             VoteKind::Nullify => self.nullify.insert(vote),
             VoteKind::Finalize { .. } => self.finalize.insert(vote),
-        };
-        match (inserted, excluded) {
-            (Inserted::New, Some(earlier)) => Inserted::Contradicts(earlier),
-            (inserted, _) => inserted,
         }
+    }
+
+    /// The signer's votes of each kind that came by themselves.
+    pub(crate) fn votes_of(&self, signer: ValidatorIndex) -> impl Iterator<Item = Vote> {
+        let tallies = [&self.notarize, &self.nullify, &self.finalize];
+        tallies.into_iter().filter_map(move |tally| tally.get(signer).copied())
+    }
+
+    /// The certificates of this view that let one leave it.
+    pub(crate) fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        self.notarization.iter().chain(&self.nullification)
     }
 
     /// The block that a quorum notarized here.
@@ -147,6 +137,24 @@ impl Slot {
         self.nullify.forget_others(me);
         self.finalize.forget_others(me);
     }
+}
+
+/// Whether no honest validator says both in one view: two votes of one kind that differ, or to
+/// nullify the view and to finalize it. To notarize and to nullify is allowed (rule 3).
+pub(crate) fn contradict(one: VoteKind, other: VoteKind) -> bool {
+    use VoteKind::{Finalize, Notarize, Nullify};
+    match (one, other) {
+        (Notarize { .. }, Notarize { .. }) | (Finalize { .. }, Finalize { .. }) => one != other,
+        (Nullify, Finalize { .. }) | (Finalize { .. }, Nullify) => true,
+        _ => false,
+    }
+}
+
+/// The votes that a certificate is made of.
+pub(crate) fn votes_in(certificate: &Certificate) -> impl Iterator<Item = Vote> {
+    let ballot = certificate.ballot;
+    let signed = certificate.signers().zip(&certificate.signatures);
+    signed.map(move |(signer, signature)| Vote { ballot, signer, signature: *signature })
 }
 
 /// The block that a notarization or finalization names.

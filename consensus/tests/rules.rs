@@ -5,6 +5,7 @@ mod common;
 mod rules {
     pub mod bounds;
     pub mod commit;
+    pub mod evidence;
     pub mod finalize;
     pub mod harness;
     pub mod idle;

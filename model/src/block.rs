@@ -23,7 +23,7 @@ pub struct BatchRef {
 }
 
 /// What a leader proposes and validators vote on.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
 pub struct Header {
     /// The network.
     pub chain: ChainHash,

@@ -6,7 +6,7 @@ use parity_scale_codec::{Compact, Decode, Encode, Error, Input, Output};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// At most `MAX` items. Decoding refuses a longer list on its length alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Bounded<T, const MAX: usize>(Vec<T>);
 

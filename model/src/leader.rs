@@ -15,7 +15,7 @@ use crate::number::{Height, ValidatorIndex, View};
 pub const MARK_HEIGHTS: u64 = 64;
 
 /// One validator failed as leader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct LeaderMark {
     /// Who.
     pub validator: ValidatorIndex,
@@ -27,7 +27,7 @@ pub struct LeaderMark {
 ///
 /// The marks name places in the validator set: a block that changes the set starts over with
 /// `LeaderMarks::default()`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Encode, Decode)]
 pub struct LeaderMarks(Bounded<LeaderMark, { limits::VALIDATORS_MAX }>);
 
 impl LeaderMarks {

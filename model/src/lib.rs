@@ -18,6 +18,7 @@ pub mod limits;
 pub mod merkle;
 pub mod number;
 pub mod permission;
+pub mod planted;
 pub mod preimage;
 pub mod proof;
 pub mod query;

@@ -7,6 +7,7 @@ use crate::bounded::Bounded;
 use crate::hash::{Digest256, TaggedHasher};
 use crate::key::PublicKey;
 use crate::number::ValidatorIndex;
+use crate::planted::{Bug, is_planted};
 use crate::{limits, tags};
 
 /// One validator: its key is its vote, its network identity and its place in the order.
@@ -105,6 +106,9 @@ pub fn faults(validators: usize) -> usize {
 
 /// How many votes decide: q = n - f. Not 2f + 1: they differ unless n = 3f + 1 (consensus.md).
 pub fn quorum(validators: usize) -> usize {
+    if is_planted(Bug::SmallQuorum) {
+        return 2 * faults(validators);
+    }
     validators - faults(validators)
 }
 

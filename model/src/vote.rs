@@ -87,7 +87,7 @@ impl Ballot {
 
 /// One validator's signed ballot.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, MaxEncodedLen, Serialize, Deserialize,
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode, MaxEncodedLen, Serialize, Deserialize,
 )]
 pub struct Vote {
     /// What it says.
@@ -121,7 +121,7 @@ impl Vote {
 
 /// Exactly a quorum of votes of equal content, in canonical form: signers ascending, no spare
 /// bits, as many signatures as signers.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]
 pub struct Certificate {
     /// What the quorum says.
     pub ballot: Ballot,
@@ -215,7 +215,7 @@ impl Certificate {
 }
 
 /// Why a leader may propose in its view (consensus.md, Objects: Proposal).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Encode, Decode)]
 pub struct Justification {
     /// The notarization of the highest notarized earlier view the leader knows, if any.
     pub notarization: Option<Certificate>,
@@ -224,7 +224,7 @@ pub struct Justification {
 }
 
 /// A leader's proposal: a new block, or the notarized one again.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Proposal {
     /// The height, which is also the header's.
     pub height: Height,
@@ -254,7 +254,7 @@ impl Proposal {
 
 /// Where a node is, and the latest vote of the receiver that it has seen: a validator that lost
 /// its log learns from it that it did (consensus.md, What is durable before what).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
 pub struct Status {
     /// The height being decided.
     pub height: Height,

@@ -1,9 +1,10 @@
-//! The executor: a plain thread that owns the world state.
+//! The executor: owns the world state, on a plain thread.
 //!
 //! It executes blocks off to the side while votes travel, and puts a block into the state once its
 //! finalization is on disk (consensus.md rules 4 and 6).
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -94,39 +95,56 @@ pub struct Listeners {
     pub metrics: Arc<Metrics>,
 }
 
-struct Executor {
+/// The executor. [`Executor::start`] gives it a thread; a simulation has it work job by job.
+pub struct Executor {
     world: World,
     outcomes: Vec<Executed>,
     listeners: Listeners,
     events: EventSender,
-}
-
-/// Starts the thread.
-pub fn start(
-    world: World,
-    listeners: Listeners,
-    events: EventSender,
-) -> std::io::Result<(ExecutorHandle, JoinHandle<()>)> {
-    let (sender, receiver) = bounded(JOBS_MAX);
-    let executor = Executor { world, outcomes: Vec::new(), listeners, events };
-    let thread = std::thread::Builder::new()
-        .name("executor".into())
-        .spawn(move || executor.run(&receiver))?;
-    Ok((ExecutorHandle { jobs: sender }, thread))
+    jobs: Receiver<Job>,
 }
 
 impl Executor {
-    fn run(mut self, jobs: &Receiver<Job>) {
-        for job in jobs {
-            if let Err(error) = self.work(job) {
+    /// An executor of this world, and the way to it.
+    pub fn new(world: World, listeners: Listeners, events: EventSender) -> (ExecutorHandle, Self) {
+        let (sender, jobs) = bounded(JOBS_MAX);
+        let executor = Self { world, outcomes: Vec::new(), listeners, events, jobs };
+        (ExecutorHandle { jobs: sender }, executor)
+    }
+
+    /// Starts its thread.
+    pub fn start(mut self) -> std::io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("executor".into()).spawn(move || {
+            while let Ok(job) = self.jobs.recv()
+                && self.work(job).is_continue()
+            {}
+        })
+    }
+
+    /// Does one job, if one waits; says whether there was one.
+    pub fn work_one(&mut self) -> bool {
+        let Ok(job) = self.jobs.try_recv() else { return false };
+        let _fatal_was_told = self.work(job);
+        true
+    }
+
+    /// Whether a job waits.
+    pub fn has_work(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
+    fn work(&mut self, job: Job) -> ControlFlow<()> {
+        match self.try_work(job) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
                 // The driver is gone only when the node ends.
                 let _ended = self.events.send(Event::Fatal(DriverError::State(error)));
-                return;
+                ControlFlow::Break(())
             }
         }
     }
 
-    fn work(&mut self, job: Job) -> Result<(), StateError> {
+    fn try_work(&mut self, job: Job) -> Result<(), StateError> {
         match job {
             Job::Execute { header, batches } => {
                 let executed = self.executed(&header, &batches)?;

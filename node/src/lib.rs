@@ -1,5 +1,7 @@
 //! The node: network, pool, driver, executor and Torii around the pure core and the world state.
 
+#[cfg(feature = "disk")]
+pub mod assembly;
 pub mod board;
 pub mod clock;
 pub mod config;
@@ -10,8 +12,10 @@ pub mod gate;
 pub mod logging;
 pub mod metrics;
 pub mod network;
+#[cfg(feature = "disk")]
 pub mod node;
-mod open;
+#[cfg(feature = "disk")]
+pub mod open;
 pub mod outbox;
 pub mod pool;
 pub mod sink;

@@ -7,7 +7,7 @@ use tonle_node::config::{Arguments, Config};
 use tonle_node::node::{self, NodeError};
 
 /// RocksDB's allocations too: glibc keeps twice as much resident under this load, and more with
-/// every block (docs/decisions/0007-allocator.md).
+/// every block (docs/decisions/0007-memory-and-disk.md).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::Receiver;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,25 +19,20 @@ use tonle_client::keyfile::KeyFileError;
 use tonle_model::block::Header;
 use tonle_model::genesis::GenesisError;
 use tonle_model::number::Height;
-use tonle_model::verify::Verifier;
 use tonle_wsv::chain::{ChainError, ChainOpenError};
 use tonle_wsv::state::StateError;
 use tonle_wsv::store::StoreError;
 
-use crate::board::Board;
-use crate::clock::{Clock, SystemClock};
+use crate::assembly::Assembly;
+use crate::clock::SystemClock;
 use crate::config::{Config, ConfigError};
-use crate::driver::{Driver, DriverError, EVENTS_MAX, Event, EventSender, Parts};
-use crate::executor::{self, Listeners};
+use crate::driver::{Driver, DriverError, Event};
+use crate::executor::Executor;
 use crate::gate::Gate;
-use crate::metrics::Metrics;
-use crate::network::{self, NetworkConfig, NetworkError, NetworkHandle, NetworkTask, PeerAddress};
-use crate::open::{Opened, make_ready, open};
+use crate::network::{self, NetworkConfig, NetworkError, NetworkHandle, PeerAddress};
+use crate::open::{Opened, open};
 use crate::outbox::NetworkOutbox;
-use crate::sink::Sink;
 use crate::torii;
-use crate::tracker::Tracker;
-use crate::verify_pool::{Interest, VerifyPool};
 
 /// Threads for HTTP and the network.
 const RUNTIME_THREADS: usize = 2;
@@ -134,53 +129,30 @@ pub fn run(config: &Config) -> Result<(), NodeError> {
     result
 }
 
-/// What several parts of a node share.
-#[derive(Clone)]
-struct Common {
-    clock: Arc<dyn Clock>,
-    board: Arc<Board>,
-    tracker: Arc<Tracker>,
-    metrics: Arc<Metrics>,
-    verifier: Arc<Verifier>,
-    interest: Arc<Interest>,
-    events: EventSender,
-}
-
-impl Common {
-    fn new(events: EventSender) -> Self {
-        Self {
-            clock: Arc::new(SystemClock::default()),
-            board: Arc::default(),
-            tracker: Arc::default(),
-            metrics: Arc::default(),
-            verifier: Arc::default(),
-            interest: Arc::default(),
-            events,
-        }
-    }
-}
-
 async fn start(config: &Config) -> Result<(), NodeError> {
     let opened = open(config)?;
     let (chain, own) = (opened.chain_hash, opened.key.public_key());
     tracing::info!(%chain, %own, height = %opened.world.committed().height, "opened");
-    let (events, inbox) = bounded(EVENTS_MAX);
-    let common = Common::new(events);
-    let verify = start_verify(&opened, &common)?;
-    let (network, network_task) = start_network(config, &opened, &common, &verify).await?;
+    let (assembly, inbox) = Assembly::new(&opened, Arc::new(SystemClock::default()));
+    assembly.checker.start(verify_threads()).map_err(NodeError::Start)?;
+    let sink = Arc::new(assembly.sink(&opened));
+    let (network, network_task) =
+        network::start(network_config(config, &opened), sink, &Handle::current()).await?;
     let listener = TcpListener::bind(config.api)
         .await
         .map_err(|error| NodeError::Listen { address: config.api.to_string(), error })?;
     let (committed, committed_watch) = watch::channel(opened.world.committed().height);
-    let gate = make_gate(config, &opened, &common, verify, &network, committed_watch);
+    let gate = make_gate(config, &opened, &assembly, &network, committed_watch);
     let genesis = Header::genesis(chain, opened.genesis.created_ms);
 
-    let mut core = start_core(config, opened, &common, inbox, &network, committed)?;
+    let outbox = Box::new(NetworkOutbox::new(network.clone(), &config.observers));
+    let (driver, executor) = assembly.core(opened, outbox, committed, config.resume_voting)?;
+    let mut core = CoreThreads::start(driver, inbox, executor).map_err(NodeError::Start)?;
     tokio::spawn(crate::disk::watch(
         config.data_dir.clone(),
         config.disk_reserve_bytes,
-        common.board.clone(),
-        common.events.clone(),
+        assembly.board.clone(),
+        assembly.events.clone(),
     ));
     let (stop, stopping) = watch::channel(false);
     let settings = torii::Settings::default();
@@ -190,8 +162,8 @@ async fn start(config: &Config) -> Result<(), NodeError> {
     let result = until_told(&mut core.ended).await;
     tracing::info!("ending");
     // Whoever does not hear one of these has ended already.
-    let _gone = common.events.send(Event::Shutdown);
-    drop(common);
+    let _gone = assembly.events.send(Event::Shutdown);
+    drop(assembly);
     let _gone = stop.send(true);
     let _ended = torii.await;
     network.shutdown();
@@ -212,42 +184,14 @@ async fn until_told(
     }
 }
 
-fn start_verify(opened: &Opened, common: &Common) -> Result<VerifyPool, NodeError> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let (verify, _workers) = VerifyPool::start(
-        threads.min(VERIFY_THREADS_MAX),
-        opened.chain_hash,
-        common.verifier.clone(),
-        common.interest.clone(),
-        common.events.clone(),
-    )
-    .map_err(NodeError::Start)?;
-    Ok(verify)
-}
-
-async fn start_network(
-    config: &Config,
-    opened: &Opened,
-    common: &Common,
-    verify: &VerifyPool,
-) -> Result<(NetworkHandle, NetworkTask), NetworkError> {
-    let sink = Sink {
-        chain: opened.chain_hash,
-        events: common.events.clone(),
-        verify: verify.clone(),
-        verifier: common.verifier.clone(),
-        world: opened.world.reader(),
-        board: common.board.clone(),
-    };
-    let network = network_config(config, opened);
-    network::start(network, Arc::new(sink), &Handle::current()).await
+fn verify_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(VERIFY_THREADS_MAX)
 }
 
 fn make_gate(
     config: &Config,
     opened: &Opened,
-    common: &Common,
-    verify: VerifyPool,
+    parts: &Assembly,
     network: &NetworkHandle,
     committed: watch::Receiver<Height>,
 ) -> Gate {
@@ -258,13 +202,13 @@ fn make_gate(
         own: opened.key.public_key(),
         world: opened.world.reader(),
         chain: opened.chain.reader(),
-        tracker: common.tracker.clone(),
-        verify,
-        events: common.events.clone(),
-        board: common.board.clone(),
-        metrics: common.metrics.clone(),
+        tracker: parts.tracker.clone(),
+        verify: parts.verify.clone(),
+        events: parts.events.clone(),
+        board: parts.board.clone(),
+        metrics: parts.metrics.clone(),
         network: network.clone(),
-        clock: common.clock.clone(),
+        clock: parts.clock.clone(),
         committed,
         data_dir: config.data_dir.clone(),
         started: Instant::now(),
@@ -279,53 +223,22 @@ struct CoreThreads {
 }
 
 impl CoreThreads {
+    fn start(driver: Driver, inbox: Receiver<Event>, executor: Executor) -> std::io::Result<Self> {
+        let executor = executor.start()?;
+        let (report, ended) = oneshot::channel();
+        let run = move || {
+            // Nobody listens only if the node is ending for another reason.
+            let _unheard = report.send(driver.run(&inbox));
+        };
+        let driver = std::thread::Builder::new().name("driver".into()).spawn(run)?;
+        Ok(Self { driver, executor, ended })
+    }
+
     fn join(self) {
         // A thread that panicked has said so; there is nothing left to save.
         let _panicked = self.driver.join();
         let _panicked = self.executor.join();
     }
-}
-
-fn start_core(
-    config: &Config,
-    opened: Opened,
-    common: &Common,
-    inbox: Receiver<Event>,
-    network: &NetworkHandle,
-    committed: watch::Sender<Height>,
-) -> Result<CoreThreads, NodeError> {
-    let ready = make_ready(&opened)?;
-    let world = opened.world.reader();
-    let listeners =
-        Listeners { tracker: common.tracker.clone(), committed, metrics: common.metrics.clone() };
-    let (handle, executor) = executor::start(opened.world, listeners, common.events.clone())
-        .map_err(NodeError::Start)?;
-    let driver = Driver::new(Parts {
-        chain_hash: opened.chain_hash,
-        key: opened.key,
-        core: ready.core,
-        validators: world.validators(),
-        peers: ready.peers,
-        chain: opened.chain,
-        pool: ready.pool,
-        world,
-        clock: common.clock.clone(),
-        outbox: Box::new(NetworkOutbox::new(network.clone(), &config.observers)),
-        executor: handle,
-        headers: ready.headers,
-        resume_voting: config.resume_voting,
-        verifier: common.verifier.clone(),
-        interest: common.interest.clone(),
-        board: common.board.clone(),
-    });
-    let (report, ended) = oneshot::channel();
-    let run = move || {
-        // Nobody listens only if the node is ending for another reason.
-        let _unheard = report.send(driver.run(&inbox));
-    };
-    let driver =
-        std::thread::Builder::new().name("driver".into()).spawn(run).map_err(NodeError::Start)?;
-    Ok(CoreThreads { driver, executor, ended })
 }
 
 fn network_config(config: &Config, opened: &Opened) -> NetworkConfig {

@@ -17,7 +17,7 @@ use tonle_model::number::Height;
 use tonle_model::verified::Verified;
 use tonle_wsv::chain::{BlockRecord, ChainLog, OnLoss};
 use tonle_wsv::state::World;
-use tonle_wsv::store::{Database, RocksStore};
+use tonle_wsv::store::{Database, RocksStore, Store};
 
 use crate::config::Config;
 use crate::driver::{PeerBook, config_of};
@@ -25,12 +25,35 @@ use crate::node::NodeError;
 use crate::pool::Pool;
 
 /// What a node stands on once its disk is read.
-pub(crate) struct Opened {
+pub struct Opened {
+    /// The network's name.
     pub chain_hash: ChainHash,
+    /// What the network began with.
     pub genesis: Genesis,
+    /// This node's key.
     pub key: KeyPair,
+    /// The log.
     pub chain: ChainLog,
+    /// The state, as far as the chain.
     pub world: World,
+}
+
+impl Opened {
+    /// Opens the state, and redoes in it what the chain has ahead of it.
+    pub fn new(
+        genesis: Genesis,
+        key: KeyPair,
+        chain: ChainLog,
+        state: Arc<dyn Store>,
+    ) -> Result<Self, NodeError> {
+        let mut world = World::open(state, &genesis)?;
+        let before = world.committed().height;
+        let after = world.catch_up(&chain.reader())?;
+        if after > before {
+            tracing::info!(%before, %after, "redone from the chain");
+        }
+        Ok(Self { chain_hash: genesis.chain(), genesis, key, chain, world })
+    }
 }
 
 /// The core at the height to decide, and what goes with it.
@@ -61,13 +84,7 @@ pub(crate) fn open(config: &Config) -> Result<Opened, NodeError> {
     let on_loss = if config.resume_voting { OnLoss::Forgive } else { OnLoss::Observe };
     let chain = ChainLog::open_dir(directory, &chain_hash, on_loss)?;
     let state_store = RocksStore::open(&directory.join("state"), Database::State)?;
-    let mut world = World::open(Arc::new(state_store), &genesis)?;
-    let before = world.committed().height;
-    let after = world.catch_up(&chain.reader())?;
-    if after > before {
-        tracing::info!(%before, %after, "redone from the chain");
-    }
-    Ok(Opened { chain_hash, genesis, key, chain, world })
+    Opened::new(genesis, key, chain, Arc::new(state_store))
 }
 
 /// Whether this node, a validator or an account of the genesis has a key that everyone can

@@ -5,7 +5,6 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
@@ -13,6 +12,7 @@ use tokio::sync::oneshot;
 use tonle_model::batch::{Batch, BatchError};
 use tonle_model::hash::{BatchDigest, ChainHash};
 use tonle_model::key::PublicKey;
+use tonle_model::planted::{Bug, is_planted};
 use tonle_model::transaction::SignedTransaction;
 use tonle_model::verified::Verified;
 use tonle_model::verify::{Claim, Verifier};
@@ -81,36 +81,26 @@ pub struct VerifyPool {
     jobs: Sender<Job>,
 }
 
-struct Worker {
+/// What checks. [`Checker::start`] gives it threads; a simulation has it work job by job.
+#[derive(Clone)]
+pub struct Checker {
     chain: ChainHash,
     verifier: Arc<Verifier>,
     interest: Arc<Interest>,
     events: EventSender,
+    jobs: Receiver<Job>,
 }
 
 impl VerifyPool {
-    /// Starts `threads` workers. Checked batches go to `events`.
-    pub fn start(
-        threads: usize,
+    /// A pool and its way in. Checked batches go to `events`.
+    pub fn new(
         chain: ChainHash,
         verifier: Arc<Verifier>,
         interest: Arc<Interest>,
         events: EventSender,
-    ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
-        let (sender, receiver) = bounded(JOBS_MAX);
-        let workers = (0..threads.max(1)).map(|number| {
-            let worker = Worker {
-                chain,
-                verifier: verifier.clone(),
-                interest: interest.clone(),
-                events: events.clone(),
-            };
-            let receiver: Receiver<Job> = receiver.clone();
-            std::thread::Builder::new()
-                .name(format!("verify-{number}"))
-                .spawn(move || receiver.iter().for_each(|job| worker.run(job)))
-        });
-        Ok((Self { jobs: sender }, workers.collect::<Result<_, _>>()?))
+    ) -> (Self, Checker) {
+        let (sender, jobs) = bounded(JOBS_MAX);
+        (Self { jobs: sender }, Checker { chain, verifier, interest, events, jobs })
     }
 
     /// Checks transactions; the answer keeps their order.
@@ -135,8 +125,32 @@ impl VerifyPool {
     }
 }
 
-impl Worker {
-    fn run(&self, job: Job) {
+impl Checker {
+    /// Starts so many threads.
+    pub fn start(&self, threads: usize) -> std::io::Result<()> {
+        for number in 0..threads.max(1) {
+            let checker = self.clone();
+            std::thread::Builder::new()
+                .name(format!("verify-{number}"))
+                .spawn(move || checker.jobs.iter().for_each(|job| checker.work(job)))?;
+        }
+        Ok(())
+    }
+
+    /// Does one job, if one waits; says whether there was one.
+    pub fn work_one(&self) -> bool {
+        let job = self.jobs.try_recv();
+        let found = job.is_ok();
+        job.into_iter().for_each(|job| self.work(job));
+        found
+    }
+
+    /// Whether a job waits.
+    pub fn has_work(&self) -> bool {
+        !self.jobs.is_empty()
+    }
+
+    fn work(&self, job: Job) {
         match job {
             Job::Transactions { transactions, reply } => {
                 // A client that hung up needs no answer.
@@ -161,7 +175,7 @@ impl Worker {
             if sets.held.contains(&batch.digest()) {
                 return Ok(None);
             }
-            if sets.certified.contains(&batch.digest()) {
+            if sets.certified.contains(&batch.digest()) || is_planted(Bug::UncheckedSignatures) {
                 return Ok(Some(Verified::vouch(batch)));
             }
         }

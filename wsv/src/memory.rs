@@ -20,8 +20,27 @@ struct Contents {
     synced: Rows,
     /// What was written since, in order.
     unsynced: Vec<Changes>,
-    /// Writes from now on fail, as on a full or broken disk.
-    broken: bool,
+    disk: Disk,
+}
+
+/// How the disk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Disk {
+    #[default]
+    Sound,
+    /// Every write fails.
+    Broken,
+    /// Power fails in the next write that is to be synced, which is on the disk then or is not.
+    LosingPower { lands: bool },
+}
+
+impl Contents {
+    /// Puts these changes, and all before them, on the disk.
+    fn sync(&mut self, changes: &Changes) {
+        let unsynced = std::mem::take(&mut self.unsynced);
+        unsynced.iter().for_each(|earlier| apply(&mut self.synced, earlier));
+        apply(&mut self.synced, changes);
+    }
 }
 
 /// A database in memory. It may hold tables of both databases.
@@ -52,9 +71,41 @@ impl MemoryStore {
         unsynced.len() - kept
     }
 
-    /// Makes every later write fail.
+    /// Makes every later write fail, as on a full or broken disk.
     pub fn break_writes(&self) {
-        self.contents().broken = true;
+        self.contents().disk = Disk::Broken;
+    }
+
+    /// Makes writes succeed again.
+    pub fn repair(&self) {
+        self.contents().disk = Disk::Sound;
+    }
+
+    /// Lets power fail in the next synced write, which reports an error; whether it `lands` on the
+    /// disk nobody can tell from that. Every later write fails until [`MemoryStore::repair`].
+    pub fn lose_power_in_next_sync(&self, lands: bool) {
+        self.contents().disk = Disk::LosingPower { lands };
+    }
+
+    /// Whether writes fail, or the next one will.
+    pub fn is_broken(&self) -> bool {
+        self.contents().disk != Disk::Sound
+    }
+
+    /// What is on the disk now, on another disk.
+    pub fn backup(&self) -> Self {
+        let synced = self.contents().synced.clone();
+        let contents = Contents { current: synced.clone(), synced, ..Contents::default() };
+        Self { contents: Mutex::new(contents) }
+    }
+
+    /// The values of the rows whose keys begin so, as a loss of power now would leave them.
+    pub fn durable_values(&self, table: Table, prefix: &[u8]) -> Vec<Vec<u8>> {
+        let contents = self.contents();
+        let rows = contents.synced.range((table, prefix.to_vec())..);
+        rows.take_while(|((of, key), _)| *of == table && key.starts_with(prefix))
+            .map(|(_, value)| value.clone())
+            .collect()
     }
 
     fn contents(&self) -> MutexGuard<'_, Contents> {
@@ -124,17 +175,22 @@ impl Store for MemoryStore {
 
     fn write(&self, changes: &Changes, durability: Durability) -> Result<(), StoreError> {
         let mut contents = self.contents();
-        if contents.broken {
-            return Err(StoreError::Io("the disk is full".into()));
+        let failed = Err(StoreError::Io("the disk failed".into()));
+        match (contents.disk, durability) {
+            (Disk::Broken, _) => return failed,
+            (Disk::LosingPower { lands }, Durability::Synced) => {
+                contents.disk = Disk::Broken;
+                if lands {
+                    contents.sync(changes);
+                }
+                return failed;
+            }
+            (Disk::LosingPower { .. }, Durability::Unsynced) | (Disk::Sound, _) => {}
         }
         apply(&mut contents.current, changes);
         match durability {
             Durability::Unsynced => contents.unsynced.push(changes.clone()),
-            Durability::Synced => {
-                let unsynced = std::mem::take(&mut contents.unsynced);
-                unsynced.iter().for_each(|earlier| apply(&mut contents.synced, earlier));
-                apply(&mut contents.synced, changes);
-            }
+            Durability::Synced => contents.sync(changes),
         }
         Ok(())
     }

@@ -1,18 +1,16 @@
-//! Ordered tables of bytes with atomic writes: the only file that names RocksDB.
+//! Ordered tables of bytes with atomic writes.
 //!
-//! [`Store`] is what the rest of the crate sees; [`crate::memory::MemoryStore`] is its twin for
-//! tests and simulation. Which faults RocksDB notices is not obvious: the options below are chosen
-//! so that the chain refuses to open when its log is damaged in the middle, and only a torn tail
-//! is forgiven (consensus.md, What is durable before what).
+//! [`Store`] is what the rest of the crate sees: RocksDB in a node, or its twin
+//! [`crate::memory::MemoryStore`] in tests and simulation. Without the feature `disk` there is
+//! the twin only, for whoever does not keep a node's data (docs/decisions/0015-fuzzing.md).
+
+#[cfg(feature = "disk")]
+mod rocks;
 
 use std::ops::ControlFlow;
-use std::path::Path;
 
-use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB,
-    DBCompactionStyle, DBCompressionType, DBRecoveryMode, IteratorMode, LruCacheOptions, Options,
-    WriteBatch, WriteOptions,
-};
+#[cfg(feature = "disk")]
+pub use rocks::RocksStore;
 
 /// Which of a node's two databases (consensus.md, What is durable before what).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +34,8 @@ pub enum Table {
     Blocks,
     /// Chain: block hash to height.
     BlockHeights,
+    /// Chain: (height, validator) to what the validator signed against the rules.
+    Evidence,
     /// Chain: what stands once.
     ChainMeta,
     /// State: slot to a leaf of the state tree (key, value, next key).
@@ -62,6 +62,7 @@ pub enum Table {
     StateMeta,
 }
 
+#[cfg(feature = "disk")]
 impl Table {
     const CHAIN: &[Self] = &[
         Self::Records,
@@ -69,6 +70,7 @@ impl Table {
         Self::Undecided,
         Self::Blocks,
         Self::BlockHeights,
+        Self::Evidence,
         Self::ChainMeta,
     ];
     const STATE: &[Self] = &[
@@ -92,6 +94,7 @@ impl Table {
             Self::Undecided => "undecided",
             Self::Blocks => "blocks",
             Self::BlockHeights => "block_heights",
+            Self::Evidence => "evidence",
             Self::ChainMeta => "chain_meta",
             Self::Slots => "slots",
             Self::Keys => "keys",
@@ -139,12 +142,6 @@ pub enum StoreError {
     },
 }
 
-impl From<rocksdb::Error> for StoreError {
-    fn from(error: rocksdb::Error) -> Self {
-        Self::Io(error.into_string())
-    }
-}
-
 /// Which way a scan goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ScanOrder {
@@ -185,6 +182,16 @@ pub enum Change<'a> {
         /// The row after the last.
         to: &'a [u8],
     },
+}
+
+impl Change<'_> {
+    /// The row, or the first row of the range.
+    fn first_key(&self) -> &[u8] {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key } => key,
+            Self::DeleteRange { from, .. } => from,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -240,6 +247,20 @@ impl Changes {
         })
     }
 
+    /// Every change by table, then key; changes of one row keep their order. Ranges are never
+    /// moved past rows, so with one of them everything stays in order. Neighbours cost a sorted
+    /// table less than strangers.
+    pub fn by_table_and_key(&self) -> Vec<(Table, Change<'_>)> {
+        let mut changes: Vec<_> = self.iter().collect();
+        let is_range = |change: &Change<'_>| matches!(change, Change::DeleteRange { .. });
+        if !changes.iter().any(|(_, change)| is_range(change)) {
+            changes.sort_by(|(table, one), (other_table, other)| {
+                (table, one.first_key()).cmp(&(other_table, other.first_key()))
+            });
+        }
+        changes
+    }
+
     fn push(&mut self, table: Table, kind: Kind, first: &[u8], second: &[u8]) {
         self.bytes.extend_from_slice(first);
         let middle = self.bytes.len();
@@ -270,163 +291,6 @@ pub trait Store: Send + Sync {
 
     /// Applies all changes or none.
     fn write(&self, changes: &Changes, durability: Durability) -> Result<(), StoreError>;
-}
-
-// Together these bound what one database holds in memory (issue: RSS below 300 MB).
-/// Bytes of unflushed writes of one table.
-const TABLE_WRITE_BUFFER_BYTES: usize = 16 * 1024 * 1024;
-/// Bytes of unflushed writes of all tables of one database.
-const WRITE_BUFFER_BYTES: usize = 32 * 1024 * 1024;
-/// Bytes of cached blocks, filters and indexes of one database.
-const BLOCK_CACHE_BYTES: usize = 32 * 1024 * 1024;
-/// The cache is 2 to this power of parts, each with a lock and its share of the bytes. A block
-/// larger than a part is never held: by default there are 64, of half a MiB.
-const BLOCK_CACHE_SHARD_BITS: i32 = 3;
-/// Bytes of one part of an index or filter. Whole, they grow with the table, and one absent key
-/// costs a read of a MiB.
-const METADATA_BLOCK_BYTES: usize = 4 * 1024;
-/// Open files of one database.
-const OPEN_FILES_MAX: i32 = 256;
-/// Bytes of log before tables are flushed so that it can go.
-const WAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Bits per key: about one false answer in a hundred.
-const FILTER_BITS: f64 = 10.0;
-
-/// A database on disk.
-pub struct RocksStore {
-    db: DB,
-    tables: &'static [Table],
-}
-
-impl RocksStore {
-    /// Opens or makes the database in a directory. Fails on damage that RocksDB can see, except a
-    /// torn tail of the log, and except lost writes of the state, which are redone.
-    pub fn open(path: &Path, database: Database) -> Result<Self, StoreError> {
-        let tables = match database {
-            Database::Chain => Table::CHAIN,
-            Database::State => Table::STATE,
-        };
-        let mut cache = LruCacheOptions::default();
-        cache.set_capacity(BLOCK_CACHE_BYTES);
-        cache.set_num_shard_bits(BLOCK_CACHE_SHARD_BITS);
-        let cache = Cache::new_lru_cache_opts(&cache);
-        let families = tables
-            .iter()
-            .map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(*table, &cache)));
-        let db = DB::open_cf_descriptors(&database_options(database), path, families)?;
-        Ok(Self { db, tables })
-    }
-
-    fn family(&self, table: Table) -> Result<&ColumnFamily, StoreError> {
-        self.db
-            .cf_handle(table.name())
-            .ok_or_else(|| StoreError::Io(format!("no table {} here", table.name())))
-    }
-}
-
-fn database_options(database: Database) -> Options {
-    let mut options = Options::default();
-    options.create_if_missing(true);
-    options.create_missing_column_families(true);
-    options.set_wal_recovery_mode(match database {
-        // Damage in the middle fails the open: what follows it was synced and acted on.
-        Database::Chain => DBRecoveryMode::TolerateCorruptedTailRecords,
-        // Not synced, so a loss of power may leave holes anywhere: go back to before the first
-        // one, which is a state at an earlier height, and redo the rest from the chain.
-        Database::State => DBRecoveryMode::PointInTime,
-    });
-    options.set_paranoid_checks(true);
-    options.set_track_and_verify_wals_in_manifest(true);
-    options.set_db_write_buffer_size(WRITE_BUFFER_BYTES);
-    options.set_max_total_wal_size(WAL_BYTES_MAX);
-    options.set_max_open_files(OPEN_FILES_MAX);
-    options.set_max_background_jobs(2);
-    options.set_bytes_per_sync(1024 * 1024);
-    options.set_keep_log_file_num(2);
-    options.set_max_log_file_size(4 * 1024 * 1024);
-    options.set_stats_dump_period_sec(0);
-    options
-}
-
-fn table_options(table: Table, cache: &Cache) -> Options {
-    let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_cache(cache);
-    blocks.set_cache_index_and_filter_blocks(true);
-    blocks.set_cache_index_and_filter_blocks_with_high_priority(true);
-    blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
-    blocks.set_partition_filters(true);
-    blocks.set_metadata_block_size(METADATA_BLOCK_BYTES);
-    blocks.set_pin_top_level_index_and_filter(true);
-    blocks.set_format_version(5);
-    if table.is_asked_for_absent_keys() {
-        blocks.set_bloom_filter(FILTER_BITS, false);
-    }
-    let mut options = Options::default();
-    options.set_block_based_table_factory(&blocks);
-    options.set_write_buffer_size(TABLE_WRITE_BUFFER_BYTES);
-    if table.is_archive() {
-        options.set_compaction_style(DBCompactionStyle::Universal);
-    }
-    options.set_compression_type(match table.is_compressed() {
-        true => DBCompressionType::Lz4,
-        false => DBCompressionType::None,
-    });
-    options
-}
-
-impl Store for RocksStore {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.db.get_cf(self.family(table)?, key)?)
-    }
-
-    fn multi_get(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let values = self.db.batched_multi_get_cf(self.family(table)?, keys.iter().copied(), false);
-        values.into_iter().map(|value| Ok(value?.map(|slice| slice.to_vec()))).collect()
-    }
-
-    fn scan(
-        &self,
-        table: Table,
-        start: &[u8],
-        order: ScanOrder,
-        visit: Visit<'_>,
-    ) -> Result<(), StoreError> {
-        let direction = match order {
-            ScanOrder::Ascending => rocksdb::Direction::Forward,
-            ScanOrder::Descending => rocksdb::Direction::Reverse,
-        };
-        let mode = IteratorMode::From(start, direction);
-        for row in self.db.iterator_cf(self.family(table)?, mode) {
-            let (key, value) = row?;
-            if visit(&key, &value).is_break() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&self, changes: &Changes, durability: Durability) -> Result<(), StoreError> {
-        let families = self
-            .tables
-            .iter()
-            .map(|table| self.family(*table))
-            .collect::<Result<Vec<_>, StoreError>>()?;
-        let mut batch = WriteBatch::with_capacity_bytes(changes.bytes.len() * 2);
-        for (table, change) in changes.iter() {
-            let position = self.tables.iter().position(|known| *known == table);
-            let family = position
-                .and_then(|position| families.get(position))
-                .ok_or_else(|| StoreError::Io(format!("no table {} here", table.name())))?;
-            match change {
-                Change::Put { key, value } => batch.put_cf(*family, key, value),
-                Change::Delete { key } => batch.delete_cf(*family, key),
-                Change::DeleteRange { from, to } => batch.delete_range_cf(*family, from, to),
-            }
-        }
-        let mut options = WriteOptions::default();
-        options.set_sync(durability == Durability::Synced);
-        Ok(self.db.write_opt(batch, &options)?)
-    }
 }
 
 /// Decodes a row that this program wrote.

@@ -11,7 +11,7 @@ use tonle_model::id::AccountId;
 use tonle_model::number::Height;
 use tonle_model::receipt::RejectionCode;
 
-use super::HistoryEntry;
+use super::{Evidence, HistoryEntry};
 
 /// What kind of thing an event tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,11 +22,13 @@ pub enum EventKind {
     Transfer,
     /// A block: the last event about its height.
     Block,
+    /// What a validator signed against the rules, as far as the node saw it: in no block.
+    Evidence,
 }
 
 impl EventKind {
-    /// All kinds, in their order in a block.
-    pub const ALL: [Self; 3] = [Self::Transaction, Self::Transfer, Self::Block];
+    /// All kinds, in their order in a block; what is in none comes after.
+    pub const ALL: [Self; 4] = [Self::Transaction, Self::Transfer, Self::Block, Self::Evidence];
 
     /// Its name in a stream and in `kinds`.
     pub fn as_str(self) -> &'static str {
@@ -34,6 +36,7 @@ impl EventKind {
             Self::Transaction => "transaction",
             Self::Transfer => "transfer",
             Self::Block => "block",
+            Self::Evidence => "evidence",
         }
     }
 }
@@ -73,7 +76,9 @@ impl From<EventKind> for EventKinds {
 
 /// A text does not name kinds of events.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("kinds of events are `transaction`, `transfer` and `block`, with commas between")]
+#[error(
+    "kinds of events are `transaction`, `transfer`, `block` and `evidence`, with commas between"
+)]
 pub struct EventKindsError;
 
 impl fmt::Display for EventKinds {
@@ -123,7 +128,8 @@ pub struct EventsQuery {
 /// An event as it came.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// Where in the stream it is: what comes after it comes with this as `Last-Event-ID`.
+    /// Where in the stream it is: what comes after it comes with this as `Last-Event-ID`. Evidence
+    /// has no place of its own and comes with that of what was told before.
     pub id: String,
     /// What it tells.
     #[serde(flatten)]
@@ -140,6 +146,8 @@ pub enum EventData {
     Transfer(HistoryEntry),
     /// A block, after all else that there is about it.
     Block(BlockEvent),
+    /// What a validator signed against the rules.
+    Evidence(Box<Evidence>),
 }
 
 impl EventData {
@@ -149,6 +157,7 @@ impl EventData {
             Self::Transaction(_) => EventKind::Transaction,
             Self::Transfer(_) => EventKind::Transfer,
             Self::Block(_) => EventKind::Block,
+            Self::Evidence(_) => EventKind::Evidence,
         }
     }
 }

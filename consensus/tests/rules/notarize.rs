@@ -211,18 +211,3 @@ fn only_the_current_view_is_notarized() {
     let outputs = node.propose_held(1, &current, node.justification(None, &[0]));
     assert_eq!(signed(&outputs), [(1, notarize(&current))], "the late one is not in its way");
 }
-
-#[test]
-fn contradicting_votes_of_a_signer_are_evidence_once() {
-    let mut node = Harness::voting(4, 0);
-    let header = node.header(0);
-    let mut other = header.clone();
-    other.timestamp_ms += 1;
-    node.tell_vote(1, 0, notarize(&header));
-    assert_eq!(node.tell_vote(1, 0, VoteKind::Nullify), [], "no contradiction");
-    let evidence = |output: &Output| matches!(output, Output::Evidence(Evidence::Votes(..)));
-    assert!(has(&node.tell_vote(1, 0, notarize(&other)), evidence));
-    assert!(!has(&node.tell_vote(1, 0, finalize(&header)), evidence), "once per signer");
-    node.tell_vote(2, 0, finalize(&header));
-    assert!(has(&node.tell_vote(2, 0, VoteKind::Nullify), evidence));
-}

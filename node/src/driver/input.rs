@@ -94,8 +94,9 @@ impl Driver {
         let parts = &self.parts;
         match message {
             Message::Vote(vote) => {
-                let ahead = vote.ballot.height.0.checked_sub(height.0);
-                let near = ahead.is_some_and(|ahead| ahead <= EARLY_HEIGHTS);
+                // From the height before on: who contradicts itself there late is found out too.
+                let ahead = vote.ballot.height.next().0.checked_sub(height.0);
+                let near = ahead.is_some_and(|ahead| ahead <= EARLY_HEIGHTS + 1);
                 if near && vote.verify(&parts.chain_hash, &parts.validators, &parts.verifier) {
                     self.step(Input::Vote(vote));
                 }
@@ -345,7 +346,8 @@ impl Driver {
         parts.pool.decide(&advance.header, advance.parameters.max_ttl_ms.into());
         self.pace.committed(advance.header.transaction_count(), self.now_ms);
         parts.pool.count_voids(&advance.header, &advance.voids);
-        let dropped = parts.pool.drop_dead(advance.header.timestamp_ms, &parts.world);
+        let block_time_ms = advance.header.timestamp_ms;
+        let dropped = parts.pool.drop_dead(block_time_ms, self.now_ms, &parts.world);
         let names = dropped.dead.iter().chain(&dropped.forgotten);
         names.for_each(|digest| parts.interest.release(digest));
         self.turn.write.batches.retain(|batch| !dropped.dead.contains(&batch.digest()));

@@ -21,6 +21,7 @@ mod turn;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -251,29 +252,45 @@ impl Driver {
 
     /// Takes turns until asked to end.
     pub fn run(mut self, events: &Receiver<Event>) -> Result<(), DriverError> {
+        self.begin()?;
+        loop {
+            let now_ms = self.parts.clock.now_ms();
+            let sleep_ms = self.next_turn_ms().saturating_sub(now_ms);
+            let first = match events.recv_timeout(Duration::from_millis(sleep_ms)) {
+                Ok(first) => Some(first),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Err(DriverError::Ended("node")),
+            };
+            let events = first.into_iter().chain(events.try_iter().take(EVENTS_PER_TURN_MAX));
+            if self.take_turn(events)?.is_break() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The first turn. It replays the log: alone on a network, nothing else would cause one.
+    pub fn begin(&mut self) -> Result<(), DriverError> {
         self.parts.outbox.set_validators(&self.parts.validators);
-        // The first step replays the log; alone on a network, nothing else would cause one.
         let first = if self.parts.resume_voting { Input::ResumeVoting } else { Input::Tick };
         self.step(first);
-        self.finish_turn()?;
-        loop {
-            match events.recv_timeout(self.sleep()) {
-                Ok(first) => {
-                    self.now_ms = self.parts.clock.now_ms();
-                    let more = events.try_iter().take(EVENTS_PER_TURN_MAX);
-                    for event in std::iter::once(first).chain(more) {
-                        match event {
-                            Event::Shutdown => return Ok(()),
-                            Event::Fatal(error) => return Err(error),
-                            event => self.take(event),
-                        }
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => self.now_ms = self.parts.clock.now_ms(),
-                Err(RecvTimeoutError::Disconnected) => return Err(DriverError::Ended("node")),
+        self.finish_turn()
+    }
+
+    /// One turn: takes these events in and does what is due. Breaks if it was asked to end.
+    pub fn take_turn(
+        &mut self,
+        events: impl Iterator<Item = Event>,
+    ) -> Result<ControlFlow<()>, DriverError> {
+        self.now_ms = self.parts.clock.now_ms();
+        for event in events {
+            match event {
+                Event::Shutdown => return Ok(ControlFlow::Break(())),
+                Event::Fatal(error) => return Err(error),
+                event => self.take(event),
             }
-            self.finish_turn()?;
         }
+        self.finish_turn()?;
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Does all that is due, writes once, then acts.
@@ -321,17 +338,16 @@ impl Driver {
         }
     }
 
-    /// How long to sleep if nothing happens.
-    fn sleep(&self) -> Duration {
+    /// When the next turn is due if nothing happens.
+    pub fn next_turn_ms(&self) -> u64 {
         let deadlines = [
             self.parts.core.next_deadline(),
             self.fetcher.deadline(),
             self.sealer.deadline(),
             self.pace.deadline(),
         ];
-        let earliest = deadlines.into_iter().flatten().min().unwrap_or(u64::MAX);
-        let now_ms = self.parts.clock.now_ms();
-        Duration::from_millis(earliest.saturating_sub(now_ms).min(SLEEP_MS_MAX))
+        let latest = self.now_ms.saturating_add(SLEEP_MS_MAX);
+        deadlines.into_iter().flatten().min().unwrap_or(u64::MAX).min(latest)
     }
 
     fn report(&self) {

@@ -1,16 +1,20 @@
 //! From what the core wants to what the turn will write and do.
 
-use tonle_consensus::{Alarm, Input, Message, Output, PeerId, Recipients, Record};
+use tonle_consensus::{Alarm, Evidence, Input, Message, Output, PeerId, Recipients, Record};
 use tonle_model::block::Header;
-use tonle_model::hash::BlockHash;
+use tonle_model::hash::{BlockHash, ChainHash, Digest256};
+use tonle_model::key::Signature;
 use tonle_model::number::{Height, View};
-use tonle_model::validators::faults;
+use tonle_model::planted::{Bug, is_planted};
+use tonle_model::validators::{Validator, faults};
 use tonle_model::vote::{Ballot, Certificate, Justification, Proposal, Vote};
+use tonle_wsv::chain::{EVIDENCE_MAX, EvidenceRow, Signed, Statements};
 
 use super::turn::Act;
 use super::{Driver, DriverError};
 use crate::executor::Job;
 use crate::network::Lane;
+use crate::pool::HeldBatch;
 use crate::wire::{ANNOUNCED_BATCHES_MAX, Announcement, Wire};
 
 impl Driver {
@@ -50,10 +54,7 @@ impl Driver {
             Output::AnnounceBatches => self.announce_batches(),
             Output::Execute { header } => self.execute(header)?,
             Output::Commit { header, finalization } => self.commit(header, finalization)?,
-            Output::Evidence(evidence) => {
-                tracing::error!(?evidence, "a validator broke the protocol");
-                self.parts.board.count_evidence();
-            }
+            Output::Evidence(evidence) => self.keep_evidence(&evidence)?,
             Output::Alarm(alarm) => return self.alarm(alarm),
             Output::Observer(reason) => {
                 tracing::error!(
@@ -91,7 +92,11 @@ impl Driver {
         let Some(me) = parts.validators.index_of(&parts.key.public_key()) else { return };
         let vote = Vote::sign(ballot, &parts.chain_hash, me, &parts.key);
         self.turn.record(ballot.height, &Record::Vote(vote));
-        self.turn.broadcast(Lane::Consensus, &Wire::Consensus(Box::new(Message::Vote(vote))));
+        let wire = Wire::Consensus(Box::new(Message::Vote(vote)));
+        if is_planted(Bug::VoteBeforeWrite) {
+            self.parts.outbox.broadcast(Lane::Consensus, wire.to_frame());
+        }
+        self.turn.broadcast(Lane::Consensus, &wire);
         self.step(Input::Vote(vote));
     }
 
@@ -107,7 +112,9 @@ impl Driver {
         let message = Proposal::signing_hash(&parts.chain_hash, height, view, &header.hash());
         let signature = parts.key.sign(message.as_ref());
         let proposal = Proposal { height, view, header, justification, signature };
-        self.turn.record(height, &Record::Proposal(proposal.clone()));
+        if !is_planted(Bug::ForgetProposals) {
+            self.turn.record(height, &Record::Proposal(proposal.clone()));
+        }
         let wire = Wire::Consensus(Box::new(Message::Proposal(proposal.clone())));
         self.turn.broadcast(Lane::Consensus, &wire);
         self.step(Input::Proposal(proposal));
@@ -144,7 +151,7 @@ impl Driver {
         let authors: Vec<_> = self.parts.validators.iter().map(|one| one.public_key).collect();
         let pool = &self.parts.pool;
         let held = authors.iter().flat_map(|author| pool.of_author(author));
-        let announce = |batch: &crate::pool::HeldBatch| Announcement {
+        let announce = |batch: &HeldBatch| Announcement {
             reference: batch.reference(),
             signature: *batch.signature(),
         };
@@ -158,23 +165,53 @@ impl Driver {
     }
 
     fn execute(&mut self, header: Header) -> Result<(), DriverError> {
-        match self.parts.pool.all_of(&header) {
-            Ok(batches) => {
-                self.turn.acts.push(Act::Execute(Job::Execute { header, batches }));
-            }
-            Err(digest) => return Err(DriverError::BatchGone(digest)),
-        }
+        let batches = self.batches_of(&header)?;
+        self.turn.acts.push(Act::Execute(Job::Execute { header, batches }));
         Ok(())
     }
 
     fn commit(&mut self, header: Header, finalization: Certificate) -> Result<(), DriverError> {
-        match self.parts.pool.all_of(&header) {
-            Ok(batches) => {
-                self.turn.write.committed.push((header.clone(), finalization));
-                self.turn.acts.push(Act::Execute(Job::Commit { header, batches }));
-            }
-            Err(digest) => return Err(DriverError::BatchGone(digest)),
+        let batches = self.batches_of(&header)?;
+        self.turn.write.committed.push((header.clone(), finalization));
+        self.turn.acts.push(Act::Execute(Job::Commit { header, batches }));
+        Ok(())
+    }
+
+    /// A block's batches in its order, which the core was told are held.
+    fn batches_of(&self, header: &Header) -> Result<Vec<HeldBatch>, DriverError> {
+        let mut batches = self.parts.pool.all_of(header).map_err(DriverError::BatchGone)?;
+        if is_planted(Bug::ArrivalOrder) {
+            let chain = self.parts.chain.reader();
+            batches.sort_by_key(|batch| chain.arrival(&batch.digest()));
         }
+        Ok(batches)
+    }
+
+    /// Counts what a validator signed against the rules, and keeps it for whoever asks.
+    fn keep_evidence(&mut self, evidence: &Evidence) -> Result<(), DriverError> {
+        self.parts.board.count_evidence();
+        let parts = &self.parts;
+        let Disclosed { height, view, statements, signed } = disclose(evidence, &parts.chain_hash);
+        // The set may have changed in this very turn, and a proposal names no signer: the key is
+        // the one that both signatures are of.
+        let set = parts.world.validators_at(height)?;
+        let signed_both = |validator: &&Validator| {
+            let key = &validator.public_key;
+            signed
+                .iter()
+                .all(|(hash, signature)| parts.verifier.verify(key, hash.as_ref(), signature))
+        };
+        let Some(Validator { name, public_key }) = set.iter().find(signed_both) else {
+            tracing::error!(?evidence, "evidence without an author");
+            return Ok(());
+        };
+        tracing::error!(%name, %public_key, %height, %view, ?statements, "a validator broke the rules");
+        if parts.chain.reader().evidence_count() >= EVIDENCE_MAX {
+            tracing::warn!("there is no room for more evidence: it is counted and not kept");
+        }
+        let (validator, seen_ms) = (*public_key, self.now_ms);
+        let row = EvidenceRow { height, view, validator, statements, seen_ms };
+        self.turn.write.evidence.push(row);
         Ok(())
     }
 
@@ -194,6 +231,44 @@ impl Driver {
                 tracing::error!(%height, %block, "the quorum accepted a block that is unusable here");
                 self.parts.board.count_alarm();
                 Ok(())
+            }
+        }
+    }
+}
+
+/// Evidence as it is kept, and what its two signatures sign.
+struct Disclosed {
+    height: Height,
+    view: View,
+    statements: Statements,
+    signed: [(Digest256, Signature); 2],
+}
+
+/// Leaves out what nobody needs to check it: the block behind a hash, a place in the set.
+fn disclose(evidence: &Evidence, chain: &ChainHash) -> Disclosed {
+    match evidence {
+        Evidence::Votes(first, second) => {
+            let Ballot { height, view, .. } = first.ballot;
+            let votes = [first, second];
+            let statement =
+                |vote: &Vote| Signed { said: vote.ballot.kind, signature: vote.signature };
+            Disclosed {
+                height,
+                view,
+                statements: Statements::Votes(votes.map(statement)),
+                signed: votes.map(|vote| (vote.ballot.signing_hash(chain), vote.signature)),
+            }
+        }
+        Evidence::Proposals(first, second) => {
+            let (height, view) = (first.height, first.view);
+            let proposals = [first, second]
+                .map(|one| Signed { said: one.header.hash(), signature: one.signature });
+            let hash = |block: &BlockHash| Proposal::signing_hash(chain, height, view, block);
+            Disclosed {
+                height,
+                view,
+                statements: Statements::Proposals(proposals),
+                signed: proposals.map(|one| (hash(&one.said), one.signature)),
             }
         }
     }

@@ -3,23 +3,25 @@
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, bounded, unbounded};
+use crossbeam_channel::{Receiver, unbounded};
 use tokio::sync::watch;
-use tonle_consensus::{Message, Record, Recovery};
+use tonle_consensus::Message;
 use tonle_model::batch::Batch;
 use tonle_model::bounded::Bounded;
 use tonle_model::genesis::Genesis;
+use tonle_model::hash::Digest256;
 use tonle_model::instruction::Instruction;
-use tonle_model::number::Height;
+use tonle_model::number::{Height, View};
 use tonle_model::transaction::{Payload, Step};
 use tonle_model::validators::{Validator, ValidatorSet};
-use tonle_wsv::chain::{MemoryMark, OnLoss};
+use tonle_model::vote::{Ballot, Justification, Vote, VoteKind};
+use tonle_wsv::chain::{ChainReader, EvidenceRow, MemoryMark, OnLoss, Statements};
 use tonle_wsv::memory::MemoryStore;
-use tonle_wsv::state::World;
 
 use super::*;
+use crate::assembly::Assembly;
 use crate::clock::SystemClock;
-use crate::executor::{self, Listeners};
+use crate::open::Opened;
 use crate::wire::{BatchRequest, RawBatch};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -65,6 +67,7 @@ struct Running {
     thread: JoinHandle<Result<(), DriverError>>,
     world: WorldReader,
     chain_hash: ChainHash,
+    chain: ChainReader,
     chain_store: Arc<MemoryStore>,
     committed: watch::Receiver<Height>,
     board: Arc<Board>,
@@ -83,53 +86,26 @@ fn genesis(validators: usize) -> Genesis {
 }
 
 fn start(validators: usize) -> Running {
+    start_on(validators, Arc::default(), MemoryMark::default())
+}
+
+fn start_on(validators: usize, chain_store: Arc<MemoryStore>, mark: MemoryMark) -> Running {
     let genesis = genesis(validators);
     let chain_hash = genesis.chain();
     let key = KeyPair::demo("validator_0");
-    let chain_store = Arc::new(MemoryStore::new());
-    let mark = Box::new(MemoryMark::default());
-    let chain = ChainLog::open(chain_store.clone(), mark, &chain_hash, OnLoss::Refuse).unwrap();
-    let world = World::open(Arc::new(MemoryStore::new()), &genesis).unwrap();
-    let reader = world.reader();
-    let (events, inbox) = bounded(EVENTS_MAX);
+    let log = ChainLog::open(chain_store.clone(), Box::new(mark), &chain_hash, OnLoss::Refuse);
+    let opened = Opened::new(genesis, key, log.unwrap(), Arc::new(MemoryStore::new())).unwrap();
+    let chain = opened.chain.reader();
+    let world = opened.world.reader();
+    let (assembly, inbox) = Assembly::new(&opened, Arc::new(SystemClock::default()));
     let (sender, left) = unbounded();
     let (committed_sender, committed) = watch::channel(Height(0));
-    let listeners =
-        Listeners { tracker: Arc::default(), committed: committed_sender, metrics: Arc::default() };
-    let (executor, _thread) = executor::start(world, listeners, events.clone()).unwrap();
-    let mut peers = PeerBook::default();
-    let (own, set) = (key.public_key(), reader.validators());
-    let marks = (*reader.marks()).clone();
-    let config = config_of(&mut peers, &own, &set, &reader.parameters(), marks);
-    let at = reader.committed();
-    let parent = tonle_consensus::Parent {
-        height: at.height,
-        hash: at.block,
-        result: at.result.hash(),
-        timestamp_ms: at.timestamp_ms,
-    };
-    let core = Core::new(chain_hash, parent, config, Vec::<Record>::new(), Recovery::AskPeers);
-    let board = Arc::<Board>::default();
-    let driver = Driver::new(Parts {
-        chain_hash,
-        key,
-        core,
-        validators: set,
-        peers,
-        chain,
-        pool: Pool::default(),
-        world: reader.clone(),
-        clock: Arc::new(SystemClock::default()),
-        outbox: Box::new(TestOutbox(sender)),
-        executor,
-        headers: Vec::new(),
-        resume_voting: false,
-        verifier: Arc::default(),
-        interest: Arc::default(),
-        board: board.clone(),
-    });
+    let outbox = Box::new(TestOutbox(sender));
+    let (driver, executor) = assembly.core(opened, outbox, committed_sender, false).unwrap();
+    executor.start().unwrap();
+    let (events, board) = (assembly.events, assembly.board);
     let thread = std::thread::spawn(move || driver.run(&inbox));
-    Running { events, left, thread, world: reader, chain_hash, chain_store, committed, board }
+    Running { events, left, thread, world, chain_hash, chain, chain_store, committed, board }
 }
 
 impl Running {
@@ -313,4 +289,85 @@ fn an_author_of_void_transactions_is_passed_over() {
     running.events.send(Event::Shutdown).unwrap();
     assert!(running.thread.join().unwrap().is_ok());
     assert_eq!(running.board.passed_over(), 1);
+}
+
+impl Running {
+    fn hear(&self, message: Message) {
+        let from = KeyPair::demo("validator_1").public_key();
+        let wire = Box::new(Wire::Consensus(Box::new(message)));
+        self.events.send(Event::Message { from, wire }).unwrap();
+    }
+
+    /// The evidence that is kept once all that was sent is worked off.
+    fn evidence(self) -> Vec<EvidenceRow> {
+        let nothing = BatchRequest { digest: BatchDigest::default(), decided: None };
+        self.answer(Wire::GetBatches(Bounded::new(vec![nothing]).unwrap()));
+        let kept = self.chain.evidence(None, 9).unwrap();
+        self.events.send(Event::Shutdown).unwrap();
+        assert!(self.thread.join().unwrap().is_ok());
+        kept
+    }
+}
+
+fn block(byte: u8) -> BlockHash {
+    BlockHash(Digest256([byte; 32]))
+}
+
+#[test]
+fn two_contradicting_votes_are_kept_once_for_anyone_to_check() {
+    let (store, mark) = (Arc::<MemoryStore>::default(), MemoryMark::default());
+    let kinds = [1, 2].map(|byte| VoteKind::Notarize { block: block(byte) });
+    let key = KeyPair::demo("validator_1");
+    let mut kept = Vec::new();
+    // After the restart it is found again, the other way round.
+    for kinds in [[kinds[0], kinds[1]], [kinds[1], kinds[0]]] {
+        let running = start_on(4, store.clone(), mark.clone());
+        let signer = running.world.validators().index_of(&key.public_key()).unwrap();
+        for kind in kinds {
+            let ballot = Ballot { height: Height(1), view: View(3), kind };
+            running.hear(Message::Vote(Vote::sign(ballot, &running.chain_hash, signer, &key)));
+        }
+        let board = running.board.clone();
+        kept.push((running.chain_hash, running.evidence()));
+        assert_eq!(board.evidence(), 1);
+    }
+    let (chain_hash, rows) = &kept[0];
+    assert_eq!(kept[1].1, *rows, "not written twice");
+    let [row] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!((row.height, row.view, row.validator), (Height(1), View(3), key.public_key()));
+    let Statements::Votes(votes) = row.statements else { panic!("{row:?}") };
+    for (vote, kind) in votes.iter().zip(kinds) {
+        assert_eq!(vote.said, kind);
+        let hash = Ballot { height: row.height, view: row.view, kind }.signing_hash(chain_hash);
+        assert!(Verifier::new().verify(&row.validator, hash.as_ref(), &vote.signature));
+    }
+}
+
+#[test]
+fn two_proposals_of_a_leader_are_kept_by_their_blocks() {
+    let running = start(4);
+    let leader = running.world.marks().leader(Height(1), View(0), 4);
+    let leader = running.world.validators().get(leader).unwrap().public_key;
+    let keys = (1..4).map(|number| KeyPair::demo(&format!("validator_{number}")));
+    let key = keys.into_iter().find(|key| key.public_key() == leader).expect("another one leads");
+    let (height, view, chain_hash) = (Height(1), View(0), running.chain_hash);
+    let hash_of = |block: &BlockHash| Proposal::signing_hash(&chain_hash, height, view, block);
+    let blocks = [1, 2].map(|timestamp_ms| {
+        let header = Header { height, ..Header::genesis(chain_hash, timestamp_ms) };
+        let block = header.hash();
+        let signature = key.sign(hash_of(&block).as_ref());
+        let justification = Justification::default();
+        let proposal = Proposal { height, view, header, justification, signature };
+        running.hear(Message::Proposal(proposal));
+        block
+    });
+    let rows = running.evidence();
+    let [row] = &rows[..] else { panic!("{rows:?}") };
+    assert_eq!((row.height, row.view, row.validator), (height, view, leader));
+    let Statements::Proposals(proposals) = row.statements else { panic!("{row:?}") };
+    for (proposal, block) in proposals.iter().zip(&blocks) {
+        assert_eq!(proposal.said, *block);
+        let hash = hash_of(block);
+        assert!(Verifier::new().verify(&leader, hash.as_ref(), &proposal.signature));
+    }
 }

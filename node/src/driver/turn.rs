@@ -5,6 +5,7 @@ use parity_scale_codec::Encode;
 use tonle_consensus::Record;
 use tonle_model::key::PublicKey;
 use tonle_model::number::Height;
+use tonle_model::planted::{Bug, is_planted};
 use tonle_wsv::chain::ChainWrite;
 
 use super::{Driver, DriverError};
@@ -37,8 +38,9 @@ pub(super) struct Turn {
 
 impl Turn {
     fn has_writes(&self) -> bool {
-        let ChainWrite { records, batches, committed, .. } = &self.write;
-        !(records.is_empty() && batches.is_empty() && committed.is_empty())
+        let ChainWrite { records, batches, committed, evidence, .. } = &self.write;
+        let is_empty = records.is_empty() && batches.is_empty() && committed.is_empty();
+        !(is_empty && evidence.is_empty())
     }
 
     /// Keeps a record of the current height.
@@ -67,6 +69,10 @@ impl Driver {
     /// The one synced write, then everything that waited for it.
     pub(super) fn write_then_act(&mut self) -> Result<(), DriverError> {
         let mut turn = std::mem::take(&mut self.turn);
+        if is_planted(Bug::AnswerBeforeSync) && !turn.write.committed.is_empty() {
+            // The next turn writes it, after the executor may have answered.
+            self.turn.write = std::mem::take(&mut turn.write);
+        }
         if turn.has_writes() {
             turn.write.view = self.parts.core.view();
             self.parts.chain.append(turn.write)?;

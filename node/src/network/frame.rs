@@ -19,17 +19,25 @@ const GATHER_BYTES_MAX: usize = 8 * 1024;
 
 /// Why no further frame can be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FrameError {
+pub enum FrameError {
+    /// Longer than is read; nothing was allocated for it.
     #[error("a frame of {length} bytes was announced, the limit is {limit}")]
-    TooLong { length: usize, limit: usize },
+    TooLong {
+        /// What the peer announced, in bytes.
+        length: usize,
+        /// What is read, in bytes.
+        limit: usize,
+    },
+    /// The stream ended, between frames or in one.
     #[error("the peer closed its stream")]
     Closed,
+    /// Reading failed.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
 /// Reads frames.
-pub(super) struct FrameReader<S> {
+pub struct FrameReader<S> {
     stream: S,
     limit: usize,
     buffer: Box<[u8]>,
@@ -54,7 +62,7 @@ impl Body {
 
 impl<S: AsyncRead + Unpin> FrameReader<S> {
     /// Reads from `stream`, refusing frames of more than `limit` bytes.
-    pub(super) fn new(stream: S, limit: usize) -> Self {
+    pub fn new(stream: S, limit: usize) -> Self {
         let buffer = vec![0; BUFFER_BYTES].into_boxed_slice();
         Self { stream, limit, buffer, start: 0, end: 0, body: None }
     }
@@ -65,7 +73,7 @@ impl<S: AsyncRead + Unpin> FrameReader<S> {
     }
 
     /// The next frame.
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, FrameError>> {
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, FrameError>> {
         loop {
             if self.body.is_none() && !self.open_body()? {
                 ready!(self.poll_fill(cx))?;

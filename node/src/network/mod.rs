@@ -25,7 +25,7 @@
 
 mod counters;
 mod dialer;
-mod frame;
+pub mod frame;
 mod gossip;
 mod handle;
 mod handler;

@@ -156,7 +156,16 @@ impl Pool {
 
     /// Lets go of what can no longer matter at this block time. Only right after a commit: no
     /// header of the new height is voted on yet.
-    pub fn drop_dead(&mut self, block_time_ms: u64, state: &impl Decided) -> Dropped {
+    ///
+    /// After a standstill block time is long ago, and what came since is not far ahead of it but
+    /// of this moment: `clock_ms`, which must not be behind block time by much.
+    pub fn drop_dead(
+        &mut self,
+        block_time_ms: u64,
+        clock_ms: u64,
+        state: &impl Decided,
+    ) -> Dropped {
+        let moment = Moment { time_ms: block_time_ms, clock_ms: clock_ms.max(block_time_ms) };
         let mut forgotten = Vec::new();
         self.decided.retain(|digest, until_ms| {
             let matters = *until_ms > block_time_ms;
@@ -167,7 +176,7 @@ impl Pool {
         });
         let mut dead = Vec::new();
         for (digest, held) in &mut self.held {
-            if !held.skip_dead(block_time_ms, state) {
+            if !held.skip_dead(moment, state) {
                 dead.push(*digest);
             }
         }
@@ -214,6 +223,22 @@ impl Pool {
     }
 }
 
+/// When it is asked what may become of a member.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    /// The block time that windows are held against.
+    time_ms: u64,
+    /// This node's clock, which says what is far ahead.
+    clock_ms: u64,
+}
+
+impl Moment {
+    /// Block time is now.
+    fn now(now_ms: u64) -> Self {
+        Self { time_ms: now_ms, clock_ms: now_ms }
+    }
+}
+
 /// What may become of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Prospect {
@@ -229,18 +254,19 @@ impl Held {
     /// Moves past members that can be in no block, so that none is looked at twice once it is
     /// passed; whether one can be in a block now.
     fn find_live(&mut self, now_ms: u64, state: &impl Decided) -> bool {
-        self.skip_dead(now_ms, state);
+        let moment = Moment::now(now_ms);
+        self.skip_dead(moment, state);
         let rest = self.batch.transactions().get(self.first_live..).unwrap_or_default();
-        rest.iter().any(|member| prospect(member, now_ms, state) == Prospect::Live)
+        rest.iter().any(|member| prospect(member, moment, state) == Prospect::Live)
     }
 
     /// Moves past the dead; whether anything is left.
-    fn skip_dead(&mut self, now_ms: u64, state: &impl Decided) -> bool {
-        if self.expires_ms_max < now_ms {
+    fn skip_dead(&mut self, moment: Moment, state: &impl Decided) -> bool {
+        if self.expires_ms_max < moment.time_ms {
             return false;
         }
         while let Some(member) = self.batch.transactions().get(self.first_live) {
-            if prospect(member, now_ms, state) != Prospect::Never {
+            if prospect(member, moment, state) != Prospect::Never {
                 return true;
             }
             self.first_live += 1;
@@ -251,13 +277,14 @@ impl Held {
 
 /// The gate of an honest node lets nothing in that is not valid by its own clock, so a member far
 /// from valid is a stranger's and must neither count as work nor take up room for ever.
-fn prospect(member: &SignedTransaction, now_ms: u64, state: &impl Decided) -> Prospect {
+fn prospect(member: &SignedTransaction, moment: Moment, state: &impl Decided) -> Prospect {
     let Payload { created_ms, expires_ms, .. } = *member.payload();
-    let never = expires_ms < now_ms
+    let Moment { time_ms, clock_ms } = moment;
+    let never = expires_ms < time_ms
         || expires_ms.saturating_sub(created_ms) > limits::TTL_MS_MAX
-        || created_ms > now_ms.saturating_add(FAR_MS)
-        || state.is_decided(member, now_ms);
-    match created_ms > now_ms.saturating_add(limits::DRIFT_MS) {
+        || created_ms > clock_ms.saturating_add(FAR_MS)
+        || state.is_decided(member, time_ms);
+    match created_ms > time_ms.saturating_add(limits::DRIFT_MS) {
         _ if never => Prospect::Never,
         true => Prospect::Soon,
         false => Prospect::Live,

@@ -67,8 +67,8 @@ fn a_batch_is_taken_once_and_not_after_it_was_decided() {
     assert_eq!(pool.insert(one.clone()), Err(Refused::Known));
     assert_eq!(pool.size(), (0, 0));
     let later_ms = NOW_MS + 600_000 + 2 * limits::DRIFT_MS;
-    assert_eq!(pool.drop_dead(later_ms - 1, &State::default()), Dropped::default());
-    let dropped = pool.drop_dead(later_ms, &State::default());
+    assert_eq!(pool.drop_dead(later_ms - 1, NOW_MS, &State::default()), Dropped::default());
+    let dropped = pool.drop_dead(later_ms, NOW_MS, &State::default());
     assert_eq!(dropped, Dropped { dead: vec![], forgotten: vec![one.digest()] });
 }
 
@@ -129,6 +129,18 @@ fn what_was_void_long_ago_is_forgotten() {
     assert_eq!(pool.passed_over(), 0, "however long it went on");
 }
 
+/// A block may be decided long after it was built: payments that were taken in meanwhile are not
+/// far ahead of now, whatever block time is.
+#[test]
+fn what_came_during_a_standstill_is_kept_when_its_old_block_is_decided() {
+    let mut pool = Pool::default();
+    pool.insert(live("a", 1)).unwrap();
+    let long_ago_ms = NOW_MS - 2 * FAR_MS;
+    assert_eq!(pool.drop_dead(long_ago_ms, NOW_MS, &State::default()), Dropped::default());
+    assert!(pool.has_work(NOW_MS, &State::default()));
+    assert_eq!(pool.drop_dead(long_ago_ms, long_ago_ms, &State::default()).dead.len(), 1);
+}
+
 #[test]
 fn what_is_decided_or_expired_is_no_work_and_is_dropped() {
     let mut pool = Pool::default();
@@ -143,7 +155,7 @@ fn what_is_decided_or_expired_is_no_work_and_is_dropped() {
     let mut state = State::default();
     state.0.insert(gone.transactions()[0].hash());
     assert!(pool.has_work(NOW_MS, &state));
-    let mut dead = pool.drop_dead(NOW_MS, &state).dead;
+    let mut dead = pool.drop_dead(NOW_MS, NOW_MS, &state).dead;
     dead.sort();
     let mut expected = vec![gone.digest(), old.digest()];
     expected.sort();
@@ -164,7 +176,7 @@ fn what_no_honest_node_would_seal_is_no_work_and_takes_no_room_for_ever() {
     }
     assert!(!pool.has_work(NOW_MS, &State::default()));
     assert!(pool.fill(&template(), &State::default()).is_none());
-    let mut dead = pool.drop_dead(NOW_MS, &State::default()).dead;
+    let mut dead = pool.drop_dead(NOW_MS, NOW_MS, &State::default()).dead;
     dead.sort();
     let mut expected = vec![far.digest(), long.digest()];
     expected.sort();

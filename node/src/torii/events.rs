@@ -9,11 +9,16 @@
 //! were asked for, so that the next stream goes on right after it. Now and then, and at the
 //! beginning, an id comes alone: so far there is nothing more to tell.
 //!
+//! Evidence is of this node and in no block, so it has no place in that order: it is told once, to
+//! whoever listens when it is found, under the id of what was told before. It moves no stream on,
+//! and what one missed is at `GET /v1/evidence`.
+//!
 //! | Kind | Shown to everyone under `public_reads` | Otherwise, with a token, if who asked for it |
 //! |---|---|---|
 //! | `block` | `chain` | was an account |
 //! | `transaction` | `all` | holds `read_all_accounts`: who knows a hash may ask for more |
 //! | `transfer` | `all` | asked for this account, and may read it |
+//! | `evidence` | `chain` | was an account |
 //!
 //! That is looked up again for every block: a stream ends with the right to it.
 
@@ -44,7 +49,7 @@ use super::negotiate::Query;
 use super::problem::{ApiError, stored};
 use super::reads::off_thread;
 use super::tokens::{Grant, granted};
-use super::{App, Shared, answers, convert, query};
+use super::{App, Shared, answers, convert, evidence, query};
 
 /// A piece of the stream ends with the event that passes this.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
@@ -72,11 +77,12 @@ pub(super) async fn events(
     };
     let teller = Teller {
         committed: shared.node.committed(),
-        shared,
         listener,
+        evidence: shared.node.chain().evidence_count(),
         told,
         telling: None,
         spoke: None,
+        shared,
         _permit: permit,
     };
     let pieces = futures::stream::unfold(teller, Teller::next).map(Ok::<_, Infallible>);
@@ -127,7 +133,8 @@ impl FromStr for Place {
         let numbers: Vec<u64> = text.splitn(4, '.').map_while(|text| text.parse().ok()).collect();
         let [height, kind, index] = numbers[..] else { return Err(PlaceError) };
         let kind = usize::try_from(kind).ok().and_then(|kind| EventKind::ALL.get(kind).copied());
-        let kind = kind.ok_or(PlaceError)?;
+        // Evidence is in no block.
+        let kind = kind.filter(|kind| *kind <= EventKind::Block).ok_or(PlaceError)?;
         let index = u32::try_from(index).map_err(|_| PlaceError)?;
         let place = Self { height: Height(height), kind, index };
         // No other text stands for the same place.
@@ -163,7 +170,7 @@ impl Listener {
         let is_open = kinds.is_none();
         let mut listener = Self { account, kinds: kinds.unwrap_or(least.into()), grant };
         listener.check(shared)?;
-        for kind in [EventKind::Transaction, EventKind::Block] {
+        for kind in [EventKind::Transaction, EventKind::Block, EventKind::Evidence] {
             if is_open && listener.may_hear(shared, kind)? {
                 listener.kinds.insert(kind);
             }
@@ -190,7 +197,7 @@ impl Listener {
         }
         let Some(grant) = &self.grant else { return Ok(false) };
         match kind {
-            EventKind::Block => Ok(true),
+            EventKind::Block | EventKind::Evidence => Ok(true),
             EventKind::Transaction => {
                 let world = shared.node.world();
                 stored(world.holds_permission(&grant.asker, &Permission::ReadAllAccounts))
@@ -229,7 +236,7 @@ impl Listener {
 /// What `public_reads` must be at least for strangers to hear it.
 fn shown_from(kind: EventKind) -> PublicReads {
     match kind {
-        EventKind::Block => PublicReads::Chain,
+        EventKind::Block | EventKind::Evidence => PublicReads::Chain,
         EventKind::Transaction | EventKind::Transfer => PublicReads::All,
     }
 }
@@ -240,6 +247,8 @@ struct Teller {
     shared: Arc<Shared>,
     listener: Listener,
     committed: watch::Receiver<Height>,
+    /// How much evidence there was when the last of it was told, or when the stream began.
+    evidence: usize,
     /// Up to here everything was told.
     told: Option<Place>,
     /// The block that is half told.
@@ -271,10 +280,13 @@ impl Teller {
             if self.listener.is_over(&self.shared) {
                 return None;
             }
-            if is_there {
+            if is_there || self.has_evidence() {
                 let shared = Arc::clone(&self.shared);
                 let reading = off_thread(shared, move |shared| {
-                    let text = self.read(shared)?;
+                    let mut text = self.read_evidence(shared)?;
+                    if is_there {
+                        text += &self.read(shared)?;
+                    }
                     Ok((text, self))
                 });
                 let (text, teller) = reading.await.ok()?;
@@ -304,6 +316,27 @@ impl Teller {
             (true, None) => ":\n\n".to_owned(),
         };
         (text.into(), self)
+    }
+
+    /// Whether there is evidence to tell, and an id to tell it under.
+    fn has_evidence(&self) -> bool {
+        let is_asked = self.listener.kinds.contains(EventKind::Evidence) && self.told.is_some();
+        is_asked && self.shared.node.chain().evidence_count() > self.evidence
+    }
+
+    /// The evidence that was found since it was last told.
+    fn read_evidence(&mut self, shared: &Shared) -> Result<String, ApiError> {
+        let mut text = String::new();
+        let Some(told) = self.told.filter(|_| self.has_evidence()) else { return Ok(text) };
+        self.listener.check(shared)?;
+        let validators = shared.node.world().validators();
+        let rows = stored(shared.node.chain().evidence_since(self.evidence))?;
+        self.evidence += rows.len();
+        for row in &rows {
+            let event = EventData::Evidence(Box::new(evidence::shown(row, &validators)));
+            write(&mut text, told, &event)?;
+        }
+        Ok(text)
     }
 
     /// The next events of the block that is there. It takes the disk's time.
@@ -337,9 +370,10 @@ fn write(text: &mut String, place: Place, event: &EventData) -> Result<(), ApiEr
         EventData::Transaction(transaction) => serde_json::to_string(transaction),
         EventData::Transfer(line) => serde_json::to_string(line),
         EventData::Block(block) => serde_json::to_string(block),
+        EventData::Evidence(evidence) => serde_json::to_string(evidence),
     })?;
     // Writing to a string cannot fail.
-    let _ = write!(text, "id: {place}\nevent: {}\ndata: {data}\n\n", place.kind);
+    let _ = write!(text, "id: {place}\nevent: {}\ndata: {data}\n\n", event.kind());
     Ok(())
 }
 

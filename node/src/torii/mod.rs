@@ -16,6 +16,7 @@ mod body;
 mod convert;
 mod counters;
 mod events;
+mod evidence;
 mod negotiate;
 mod nonces;
 mod operations;
@@ -35,6 +36,8 @@ mod tests;
 mod tests_bad_input;
 #[cfg(test)]
 mod tests_events;
+#[cfg(test)]
+mod tests_evidence;
 #[cfg(test)]
 mod tests_ledger;
 #[cfg(test)]
@@ -296,6 +299,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/blocks", get(blocks::list))
         .route("/v1/blocks/{id}", get(blocks::one))
         .route("/v1/events", get(events::events))
+        .route("/v1/evidence", get(evidence::list))
         .route("/v1/proofs/transactions/{hash}", get(proofs::transaction))
         .route("/v1/proofs/balances/{account}/{asset}", get(proofs::balance))
         .route("/v1/proofs/accounts/{id}", get(proofs::account))

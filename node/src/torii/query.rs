@@ -28,7 +28,6 @@ use tonle_model::query::QUERY_AGE_MS_MAX;
 use super::negotiate::Form;
 use super::nonces::NonceError;
 use super::problem::{ApiError, stored};
-use super::reads::off_thread;
 use super::submit::{parse, receive};
 use super::{App, Shared, answers, tokens};
 
@@ -47,14 +46,11 @@ pub(super) async fn query(
         Form::Scale => decode::all(&held.bytes)
             .map_err(|error| ApiError::malformed(format!("not a signed query: {error}")))?,
     };
-    off_thread(shared, move |shared| {
-        authenticate(shared, &signed)?;
-        match may_know(shared, &signed)? {
-            true => answered(shared, &signed),
-            false => Err(denied(&signed.payload.account)),
-        }
-    })
-    .await
+    authenticate(&shared, &signed)?;
+    match may_know(&shared, &signed)? {
+        true => answered(&shared, &signed),
+        false => Err(denied(&signed.payload.account)),
+    }
 }
 
 /// The answer to a question that may be asked. A token is for whoever asks; all else is the same

@@ -21,8 +21,8 @@ type Answer = Result<Response, ApiError>;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {
-    limit: Option<u32>,
-    cursor: Option<Cursor>,
+    pub limit: Option<u32>,
+    pub cursor: Option<Cursor>,
 }
 
 /// Which accounts to list.
@@ -50,10 +50,12 @@ pub(super) async fn off_thread<T: Send + 'static>(
     joined(tokio::task::spawn_blocking(move || read(&shared)).await)?
 }
 
-/// Answers whoever asks, if the network shows that much.
+/// Answers whoever asks, if the network shows that much. It does so where it was asked: a page
+/// takes a few reads, nearly all of memory, and to change threads twice took longer under load
+/// (docs/decisions/0016).
 async fn public(shared: Arc<Shared>, asked: Asked) -> Answer {
     shared.check_public(shown_from(&asked))?;
-    off_thread(shared, move |shared| answers::answer(shared, &asked)).await
+    answers::answer(&shared, &asked)
 }
 
 /// What `public_reads` must be at least for the question to be answered to strangers.

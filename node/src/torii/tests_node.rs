@@ -19,7 +19,7 @@ use tonle_model::batch::Batch;
 use tonle_model::block::Header;
 use tonle_model::bounded::Bounded;
 use tonle_model::genesis::Genesis;
-use tonle_model::hash::TransactionHash;
+use tonle_model::hash::{ChainHash, TransactionHash};
 use tonle_model::instruction::Instruction;
 use tonle_model::key::KeyPair;
 use tonle_model::number::{Height, ValidatorIndex, View};
@@ -28,7 +28,7 @@ use tonle_model::transaction::{Payload, SignedTransaction, Step, Transaction};
 use tonle_model::verified::Verified;
 use tonle_model::verify::Verifier;
 use tonle_model::vote::{Ballot, Certificate, Vote, VoteKind};
-use tonle_wsv::chain::{ChainLog, ChainReader, ChainWrite, MemoryMark, OnLoss};
+use tonle_wsv::chain::{ChainLog, ChainReader, ChainWrite, EvidenceRow, MemoryMark, OnLoss};
 use tonle_wsv::memory::MemoryStore;
 use tonle_wsv::state::{World, WorldReader};
 
@@ -221,6 +221,17 @@ impl TestNode {
         self.changed.send_replace(());
         self.committed.send_replace(height);
         height
+    }
+
+    /// Keeps evidence, as the driver does when it finds some.
+    pub fn keep_evidence(&self, evidence: Vec<EvidenceRow>) {
+        let write = ChainWrite { evidence, ..ChainWrite::default() };
+        self.ledger.lock().unwrap().1.append(write).unwrap();
+    }
+
+    /// The network's name.
+    pub fn chain_hash(&self) -> ChainHash {
+        self.genesis.chain()
     }
 
     /// How many requests wait for a transaction.

@@ -12,7 +12,6 @@ pub mod archive;
 pub mod compare;
 pub mod generate;
 pub mod network;
-pub mod random;
 mod rules;
 pub mod sequence;
 pub mod state;

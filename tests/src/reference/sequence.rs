@@ -6,10 +6,10 @@ use tonle_model::transaction::{Payload, SignedTransaction};
 
 use super::generate::Author;
 use super::network::signed;
-use super::random::Random;
 use super::tally::Tally;
 use super::world::{GENESIS, START_MS};
 use super::{Fate, Pair};
+use crate::random::Random;
 
 /// A block as it was written.
 #[derive(Debug, Clone)]

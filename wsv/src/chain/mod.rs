@@ -5,6 +5,7 @@
 //! durable before what). Batches stand under local numbers that only grow, so the large values are
 //! written once and moved by no compaction.
 
+mod evidence;
 mod mark;
 mod open;
 mod reader;
@@ -15,6 +16,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use parity_scale_codec::Encode;
 use tonle_model::batch::Batch;
 use tonle_model::block::Header;
 use tonle_model::hash::{BatchDigest, BlockHash};
@@ -22,6 +24,7 @@ use tonle_model::number::{Height, View};
 use tonle_model::verified::Verified;
 use tonle_model::vote::{Certificate, VoteKind};
 
+pub use evidence::{EvidencePlace, EvidencePlaceError, EvidenceRow, Signed, Statements};
 pub use mark::{FileMark, Mark, MarkStore, MemoryMark};
 pub use open::{ChainOpenError, OnLoss};
 pub use reader::{BlockRecord, ChainReader};
@@ -37,6 +40,9 @@ pub const UNDECIDED_BATCHES_MAX: usize = if cfg!(test) { 50 } else { 262_144 };
 pub const RECORD_HEIGHTS_KEPT: u64 = 16;
 /// Batches of recent blocks that are still found by their digest.
 pub const DECIDED_BATCHES_KEPT: usize = if cfg!(test) { 10 } else { 8_192 };
+/// Most evidence that is kept, about 300 bytes each: a validator that breaks the rules at every
+/// height must not fill the disk.
+pub const EVIDENCE_MAX: usize = if cfg!(test) { 10 } else { 1_024 };
 
 /// Why the chain log did not do what was asked; by what the caller does about it.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +68,9 @@ pub struct ChainWrite {
     /// Decided blocks with their finalizations, ascending from the height after the last one.
     /// Their batches are held already or are in this write.
     pub committed: Vec<(Header, Certificate)>,
+    /// Evidence that was found. What is kept about a validator and height already is not replaced,
+    /// and past [`EVIDENCE_MAX`] nothing is kept.
+    pub evidence: Vec<EvidenceRow>,
     /// The view the validator is in, for the mark.
     pub view: View,
 }
@@ -82,6 +91,7 @@ pub struct ChainLog {
 struct Staged {
     added: Vec<(BatchDigest, u64)>,
     decided: Vec<(BatchDigest, u64)>,
+    evidence: Vec<EvidencePlace>,
     last: Option<(Height, BlockHash)>,
     records_pruned: Option<Height>,
 }
@@ -103,6 +113,7 @@ impl ChainLog {
         let mut staged = Staged::default();
         self.stage_batches(&write, &mut changes, &mut staged)?;
         self.stage_blocks(&write, &mut changes, &mut staged)?;
+        self.stage_evidence(&write, &mut changes, &mut staged);
         let mut next_record = self.next_record;
         for (height, record) in &write.records {
             changes.put(Table::Records, &rows::record_key(*height, next_record), record);
@@ -226,6 +237,19 @@ impl ChainLog {
         rows::put_meta(changes, rows::LOW_WATER, &low_water.unwrap_or(self.next_batch));
         self.stage_prune(last.0, changes, staged);
         Ok(())
+    }
+
+    fn stage_evidence(&self, write: &ChainWrite, changes: &mut Changes, staged: &mut Staged) {
+        let index = self.shared.index();
+        for row in &write.evidence {
+            let place = row.place();
+            let known = index.evidence().contains(&place) || staged.evidence.contains(&place);
+            let is_full = index.evidence().len() + staged.evidence.len() >= EVIDENCE_MAX;
+            if !known && !is_full {
+                changes.put(Table::Evidence, &place.to_key(), &row.encode());
+                staged.evidence.push(place);
+            }
+        }
     }
 
     /// Drops the records of heights long decided, some heights at a time: a range deletion costs

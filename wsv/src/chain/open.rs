@@ -1,6 +1,7 @@
 //! Opening the chain database, and noticing that it lost something.
 
 use std::ops::ControlFlow;
+#[cfg(feature = "disk")]
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,9 +9,12 @@ use tonle_model::hash::{BatchDigest, BlockHash, ChainHash, Digest256};
 use tonle_model::number::Height;
 
 use super::reader::{Index, Shared};
-use super::{ChainLog, DECIDED_BATCHES_KEPT, FileMark, Mark, MarkStore, rows};
-use crate::store::{
-    Changes, Database, Durability, RocksStore, ScanOrder, Store, StoreError, Table, decode_row,
+use super::{ChainLog, DECIDED_BATCHES_KEPT, EvidencePlace, Mark, MarkStore, rows};
+use crate::store::{Changes, Durability, ScanOrder, Store, StoreError, Table, decode_row};
+#[cfg(feature = "disk")]
+use crate::{
+    chain::FileMark,
+    store::{Database, RocksStore},
 };
 
 /// So many blocks at most are read at the start to find recent batches by digest.
@@ -69,6 +73,7 @@ impl From<std::io::Error> for ChainOpenError {
 
 impl ChainLog {
     /// Opens the database `dir/chain` and its mark `dir/chain.mark`, making them if they are new.
+    #[cfg(feature = "disk")]
     pub fn open_dir(
         dir: &Path,
         chain: &ChainHash,
@@ -163,6 +168,7 @@ fn load_index(store: &dyn Store) -> Result<(Index, u64), StoreError> {
     for (number, row) in undecided {
         index.add(BatchDigest(decode_row::<Digest256>(Table::Undecided, &row)?), number?);
     }
+    load_evidence(store, &mut index)?;
     let next_batch = last_number(store, Table::Batches)?.map_or(0, |last| last + 1);
     // A forgotten batch may have been the last one: numbers only grow, so start past low water.
     Ok((index, next_batch.max(low_water)))
@@ -190,6 +196,18 @@ fn load_decided(store: &dyn Store, index: &mut Index, last: Height) -> Result<()
     }
     index.set_last((last, hash));
     Ok(())
+}
+
+fn load_evidence(store: &dyn Store, index: &mut Index) -> Result<(), StoreError> {
+    let mut readable = Ok(());
+    store.scan(Table::Evidence, &[], ScanOrder::Ascending, &mut |key, _| {
+        match EvidencePlace::from_key(key) {
+            Some(place) => index.add_evidence(place),
+            None => readable = Err(StoreError::Row { table: Table::Evidence }),
+        }
+        ControlFlow::Continue(())
+    })?;
+    readable
 }
 
 fn last_number(store: &dyn Store, table: Table) -> Result<Option<u64>, StoreError> {

@@ -1,6 +1,7 @@
 //! Reading the chain from other threads.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
@@ -10,8 +11,8 @@ use tonle_model::number::Height;
 use tonle_model::vote::Certificate;
 
 use super::rows::{self, BlockRow};
-use super::{ChainError, DECIDED_BATCHES_KEPT, Staged};
-use crate::store::{Store, StoreError, Table};
+use super::{ChainError, DECIDED_BATCHES_KEPT, EvidencePlace, EvidenceRow, Staged};
+use crate::store::{ScanOrder, Store, StoreError, Table, decode_row};
 
 /// A decided block: its header and what decided it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub(super) struct Index {
     undecided: BTreeMap<u64, BatchDigest>,
     /// Those of recent blocks, oldest first.
     decided: VecDeque<BatchDigest>,
+    /// Where evidence is kept: what was there at the start, then the rest as it came.
+    evidence: Vec<EvidencePlace>,
     last: (Height, BlockHash),
 }
 
@@ -83,6 +86,14 @@ impl Index {
         }
     }
 
+    pub fn evidence(&self) -> &[EvidencePlace] {
+        &self.evidence
+    }
+
+    pub fn add_evidence(&mut self, place: EvidencePlace) {
+        self.evidence.push(place);
+    }
+
     pub fn forget(&mut self, digest: &BatchDigest, number: u64) {
         self.numbers.remove(digest);
         self.undecided.remove(&number);
@@ -117,6 +128,9 @@ impl Shared {
         for (digest, number) in staged.decided {
             index.decide(digest, number);
         }
+        for place in staged.evidence {
+            index.add_evidence(place);
+        }
         if let Some(last) = staged.last {
             index.set_last(last);
         }
@@ -132,6 +146,11 @@ pub struct ChainReader {
 impl ChainReader {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self { shared }
+    }
+
+    /// A batch's place among all that came, as long as it is undecided or was decided lately.
+    pub fn arrival(&self, digest: &BatchDigest) -> Option<u64> {
+        self.shared.index().number(digest)
     }
 
     /// The last decided height; 0 before the first block after genesis.
@@ -193,6 +212,43 @@ impl ChainReader {
     /// The batches that are held and in no block, in order of arrival.
     pub fn undecided(&self) -> Vec<BatchDigest> {
         self.shared.index().undecided.values().copied().collect()
+    }
+
+    /// Evidence in pages, that of the highest heights first: at most `limit` rows after a place in
+    /// this order, or from its beginning.
+    pub fn evidence(
+        &self,
+        after: Option<&EvidencePlace>,
+        limit: usize,
+    ) -> Result<Vec<EvidenceRow>, ChainError> {
+        let start = after.unwrap_or(&EvidencePlace::LAST).to_key();
+        let mut page = Vec::new();
+        self.store().scan(Table::Evidence, &start, ScanOrder::Descending, &mut |key, row| {
+            if page.len() >= limit {
+                return ControlFlow::Break(());
+            }
+            if after.is_none() || key != start {
+                page.push(decode_row(Table::Evidence, row));
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(page.into_iter().collect::<Result<_, _>>()?)
+    }
+
+    /// How many rows of evidence there are; they are never dropped.
+    pub fn evidence_count(&self) -> usize {
+        self.shared.index().evidence().len()
+    }
+
+    /// The rows that came since there were `count`, in the order they came.
+    pub fn evidence_since(&self, count: usize) -> Result<Vec<EvidenceRow>, ChainError> {
+        let places = self.shared.index().evidence().get(count..).unwrap_or_default().to_vec();
+        let missing = StoreError::Row { table: Table::Evidence };
+        let row = |place: EvidencePlace| {
+            let row = self.store().get(Table::Evidence, &place.to_key())?;
+            decode_row(Table::Evidence, &row.ok_or_else(|| missing.clone())?)
+        };
+        Ok(places.into_iter().map(row).collect::<Result<_, StoreError>>()?)
     }
 
     fn store(&self) -> &dyn Store {

@@ -7,6 +7,7 @@ use tonle_model::batch::Batch;
 use tonle_model::block::Header;
 use tonle_model::bounded::Bounded;
 use tonle_model::hash::{BatchDigest, BlockHash, ChainHash, Digest256, ResultHash};
+use tonle_model::key::{PublicKey, Signature};
 use tonle_model::number::Height;
 use tonle_model::verified::Verified;
 use tonle_model::vote::Certificate;
@@ -301,6 +302,103 @@ fn a_missing_mark_is_a_loss_too() {
     assert!(matches!(refused, Err(ChainOpenError::Lost { marked: None, .. })));
 }
 
+/// Evidence against the validator of some number.
+fn evidence(height: u64, validator: u8) -> EvidenceRow {
+    let vote = |block: u8| Signed {
+        said: VoteKind::Notarize { block: BlockHash(Digest256([block; 32])) },
+        signature: Signature([block; 64]),
+    };
+    EvidenceRow {
+        height: Height(height),
+        view: View(2),
+        validator: PublicKey([validator; 32]),
+        statements: Statements::Votes([vote(1), vote(2)]),
+        seen_ms: height * 1_000,
+    }
+}
+
+fn keep(log: &mut ChainLog, evidence: &[EvidenceRow]) {
+    log.append(ChainWrite { evidence: evidence.to_vec(), ..Default::default() }).unwrap();
+}
+
+#[test]
+fn evidence_is_there_after_a_crash_the_highest_first() {
+    let disk = Disk::new();
+    let blocks = [3, 4].map(|byte| BlockHash(Digest256([byte; 32])));
+    let proposals = blocks.map(|said| Signed { said, signature: Signature([5; 64]) });
+    let proposals = Statements::Proposals(proposals);
+    let proposed = EvidenceRow { statements: proposals, ..evidence(7, 2) };
+    keep(&mut disk.open(), &[evidence(300, 1), proposed.clone()]);
+    keep(&mut disk.open(), &[evidence(7, 1)]);
+    for seed in 0..3 {
+        disk.store.crash(seed);
+        let reader = disk.open().reader();
+        let all = [evidence(300, 1), proposed.clone(), evidence(7, 1)];
+        assert_eq!(reader.evidence(None, 10).unwrap(), all);
+        assert_eq!(reader.evidence(None, 1).unwrap(), all[..1]);
+        let mut after = None;
+        for row in &all {
+            let page = reader.evidence(after.as_ref(), 1).unwrap();
+            assert_eq!(&page[..], std::slice::from_ref(row));
+            after = Some(row.place());
+        }
+        assert_eq!(reader.evidence(after.as_ref(), 1).unwrap(), []);
+    }
+}
+
+#[test]
+fn evidence_is_kept_once_per_validator_and_height_and_the_first_stays() {
+    let disk = Disk::new();
+    let mut log = disk.open();
+    let first = evidence(7, 1);
+    let again = EvidenceRow { seen_ms: 9, ..first.clone() };
+    keep(&mut log, &[first.clone(), again.clone()]);
+    disk.store.break_writes();
+    keep(&mut log, std::slice::from_ref(&again));
+    let mut log = disk.open();
+    keep(&mut log, &[again]);
+    assert_eq!(log.reader().evidence(None, 10).unwrap(), [first]);
+}
+
+#[test]
+fn evidence_is_bounded() {
+    let disk = Disk::new();
+    let mut log = disk.open();
+    let count = EVIDENCE_MAX as u64;
+    let rows: Vec<_> = (0..count + 1).map(|height| evidence(height, 1)).collect();
+    keep(&mut log, &rows);
+    keep(&mut log, &[evidence(count + 1, 1)]);
+    let mut log = disk.open();
+    keep(&mut log, &[evidence(count + 2, 1)]);
+    let kept = log.reader().evidence(None, EVIDENCE_MAX + 9).unwrap();
+    assert_eq!((kept.len(), kept[0].height), (EVIDENCE_MAX, Height(count - 1)));
+}
+
+#[test]
+fn evidence_is_told_in_the_order_it_came() {
+    let disk = Disk::new();
+    keep(&mut disk.open(), &[evidence(5, 1)]);
+    let mut log = disk.open();
+    let reader = log.reader();
+    let before = reader.evidence_count();
+    keep(&mut log, &[evidence(9, 1)]);
+    keep(&mut log, &[evidence(3, 1), evidence(9, 2)]);
+    let came = [evidence(9, 1), evidence(3, 1), evidence(9, 2)];
+    assert_eq!(reader.evidence_since(before).unwrap(), came);
+    assert_eq!(reader.evidence_since(before + 2).unwrap(), came[2..]);
+    assert_eq!(reader.evidence_since(99).unwrap(), []);
+    assert_eq!(reader.evidence_count(), before + 3);
+}
+
+#[test]
+fn places_of_evidence_read_back() {
+    let place = evidence(7, 1).place();
+    assert_eq!(place.to_string().parse(), Ok(place));
+    for bad in ["", ".", "7", "7.", "x.y", &format!("-{place}"), &format!("{place}0")] {
+        assert_eq!(bad.parse::<EvidencePlace>(), Err(EvidencePlaceError), "{bad:?}");
+    }
+}
+
 /// The write-ahead logs of a database that is not open.
 fn logs(dir: &Path) -> Vec<std::path::PathBuf> {
     let files = std::fs::read_dir(dir.join("chain")).unwrap();
@@ -317,6 +415,7 @@ fn rocks_with_blocks() -> tempfile::TempDir {
     let mut log = rocks(dir.path()).unwrap();
     let held = batches(2);
     hold(&mut log, &held);
+    keep(&mut log, &[evidence(7, 1), evidence(300, 2)]);
     decide_empty(&mut log, 50);
     drop(log);
     dir
@@ -328,6 +427,7 @@ fn the_real_database_reopens_as_it_was() {
     let log = rocks(dir.path()).unwrap();
     assert_eq!(log.reader().last_height(), Height(50));
     assert_eq!(log.reader().undecided().len(), 2);
+    assert_eq!(log.reader().evidence(None, 9).unwrap(), [evidence(300, 2), evidence(7, 1)]);
     assert!(log.records(Height(1)).unwrap().is_empty());
 }
 

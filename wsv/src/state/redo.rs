@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonle_model::batch::Batch;
 use tonle_model::limits;
 use tonle_model::number::Height;
+use tonle_model::planted::{Bug, is_planted};
 use tonle_model::verified::Verified;
 use tonle_model::vote::VoteKind;
 
@@ -21,7 +22,7 @@ const TTL_MS_MAX: u64 = 600_000;
 /// expires at t + drift + the longest life at the latest.
 pub(super) fn load_window(store: &dyn Store, committed: &Committed) -> Result<Window, StoreError> {
     let mut window = Window::default();
-    let mut height = Some(committed.height);
+    let mut height = Some(committed.height).filter(|_| !is_planted(Bug::ForgetUsed));
     while let Some(at) = height {
         let row = receipts(store, at)?.ok_or(StoreError::Row { table: Table::Receipts })?;
         if row.timestamp_ms + TTL_MS_MAX + limits::DRIFT_MS < committed.timestamp_ms {

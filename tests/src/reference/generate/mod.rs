@@ -17,9 +17,9 @@ use tonle_model::transaction::{Payload, SignedTransaction, Step};
 use super::Reference;
 use super::archive::Archive;
 use super::network::signed;
-use super::random::Random;
 use super::state::{DAY_MS, State};
 use super::world;
+use crate::random::Random;
 
 /// How long a transaction lives that is not meant to be late.
 const LIFE_MS: u64 = 30_000;

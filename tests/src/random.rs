@@ -1,4 +1,4 @@
-//! Splitmix64: the whole randomness of a sequence, so one seed is one sequence.
+//! Splitmix64: the whole randomness of a run, so that one seed is one run.
 
 /// A stream of numbers from one seed.
 pub struct Random(u64);
@@ -26,6 +26,16 @@ impl Random {
     /// True once in so many times.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
+    }
+
+    /// True in so many of a thousand cases.
+    pub fn permille(&mut self, cases: u64) -> bool {
+        self.number() % 1_000 < cases
+    }
+
+    /// A number from `low` to `high`, both included.
+    pub fn between(&mut self, low: u64, high: u64) -> u64 {
+        low + self.number() % (high - low + 1)
     }
 
     /// One of several; there is at least one.

@@ -1,0 +1,329 @@
+//! A Byzantine member: a whole node like the others, which follows the chain, behind a mouth that
+//! says something else. It forges nothing but its own signature.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tonle_consensus::Message;
+use tonle_model::batch::Batch;
+use tonle_model::bounded::Bounded;
+use tonle_model::hash::{BlockHash, ChainHash, Digest256, ResultHash};
+use tonle_model::key::KeyPair;
+use tonle_model::number::ValidatorIndex;
+use tonle_model::transaction::{SignedTransaction, Transaction};
+use tonle_model::verified::Verified;
+use tonle_model::vote::{Ballot, Certificate, Proposal, Vote, VoteKind};
+use tonle_node::driver::Event;
+use tonle_node::wire::Wire;
+
+use super::fault::{Fault, Tally};
+use super::machine::Running;
+use crate::random::Random;
+
+/// Frames kept to be sent again.
+const REMEMBERED_MAX: usize = 200;
+/// Members of a crafted batch.
+const MEMBERS_MAX: usize = 8;
+
+/// The mouth of one.
+pub struct Byzantine {
+    deeds: Vec<Fault>,
+    key: KeyPair,
+    chain: ChainHash,
+    validators: usize,
+    me: usize,
+    /// Until when it says nothing.
+    pub silent_until_ms: u64,
+    remembered: VecDeque<Bytes>,
+    notarized: Option<BlockHash>,
+    next_seq: u64,
+}
+
+/// Frames with whom they are for.
+pub type Said = Vec<(usize, Bytes)>;
+
+impl Byzantine {
+    /// One that does these deeds.
+    pub fn new(
+        deeds: Vec<Fault>,
+        key: KeyPair,
+        chain: ChainHash,
+        me: usize,
+        validators: usize,
+    ) -> Self {
+        Self {
+            deeds,
+            key,
+            chain,
+            validators,
+            me,
+            silent_until_ms: 0,
+            remembered: VecDeque::new(),
+            notarized: None,
+            next_seq: u64::MAX / 2,
+        }
+    }
+
+    fn does(&self, deed: Fault) -> bool {
+        self.deeds.contains(&deed)
+    }
+
+    /// What it says instead of a frame of its node's for `to`.
+    pub fn say(
+        &mut self,
+        now_ms: u64,
+        to: &[usize],
+        frame: &Bytes,
+        random: &mut Random,
+        struck: &mut Tally,
+    ) -> Said {
+        if now_ms < self.silent_until_ms {
+            struck.count(Fault::Silence);
+            return Vec::new();
+        }
+        let mut said = match Wire::from_frame(frame) {
+            Ok(Wire::Consensus(message)) => self.say_message(*message, to, random, struck),
+            Ok(Wire::Batch(_)) => self.say_batch(to, frame, random, struck),
+            Ok(Wire::Blocks { from, blocks }) if self.does(Fault::LyingSync) => {
+                struck.count(Fault::LyingSync);
+                let mut blocks: Vec<_> = blocks.iter().cloned().collect();
+                if let Some((header, finalization)) = blocks.last_mut() {
+                    match random.below(3) {
+                        0 => header.timestamp_ms += 1,
+                        1 => self.spoil(finalization, random),
+                        _ => finalization.ballot.kind = VoteKind::Nullify,
+                    }
+                }
+                let blocks = Bounded::new(blocks).unwrap_or_default();
+                all(to, &Wire::Blocks { from, blocks }.to_frame())
+            }
+            _ => all(to, frame),
+        };
+        if self.does(Fault::StaleReplay)
+            && random.permille(300)
+            && let Some(old) = self.remember(frame.clone(), random)
+        {
+            struck.count(Fault::StaleReplay);
+            said.push((self.someone(random), old));
+        }
+        said
+    }
+
+    fn say_message(
+        &mut self,
+        message: Message,
+        to: &[usize],
+        random: &mut Random,
+        struck: &mut Tally,
+    ) -> Said {
+        let frame = Wire::Consensus(Box::new(message.clone())).to_frame();
+        match message {
+            Message::Proposal(proposal) if self.does(Fault::Equivocation) => {
+                struck.count(Fault::Equivocation);
+                let other = self.other_proposal(&proposal, random);
+                let pick = |to: &usize| {
+                    let first = random.permille(500);
+                    (*to, if first { frame.clone() } else { other.clone() })
+                };
+                to.iter().map(pick).collect()
+            }
+            Message::Vote(vote) => {
+                let mut said = all(to, &frame);
+                if let Some(other) = self.other_vote(&vote, random, struck) {
+                    let some = to.iter().filter(|_| random.permille(600));
+                    let others: Vec<_> = some.map(|to| (*to, other.clone())).collect();
+                    // Either may come first.
+                    if random.permille(500) {
+                        said.splice(0..0, others);
+                    } else {
+                        said.extend(others);
+                    }
+                }
+                if self.does(Fault::MalformedCertificate) {
+                    struck.count(Fault::MalformedCertificate);
+                    let alone = [(ValidatorIndex(self.me as u16), vote.signature)];
+                    said.extend(all(to, &self.malformed(vote.ballot, &alone, random)));
+                }
+                said
+            }
+            Message::Certificate(mut certificate) if self.does(Fault::MalformedCertificate) => {
+                struck.count(Fault::MalformedCertificate);
+                self.spoil(&mut certificate, random);
+                let message = Message::Certificate(certificate);
+                all(to, &Wire::Consensus(Box::new(message)).to_frame())
+            }
+            _ => all(to, &frame),
+        }
+    }
+
+    fn say_batch(
+        &mut self,
+        to: &[usize],
+        frame: &Bytes,
+        random: &mut Random,
+        struck: &mut Tally,
+    ) -> Said {
+        if self.does(Fault::WithheldBatch) {
+            struck.count(Fault::WithheldBatch);
+            return Vec::new();
+        }
+        if self.does(Fault::PrivateBatch) {
+            struck.count(Fault::PrivateBatch);
+            return vec![(self.someone(random), frame.clone())];
+        }
+        all(to, frame)
+    }
+
+    /// The same leader's other block for the view; perhaps a new one, where the justified one is
+    /// to be proposed again, as if nothing had been notarized before.
+    fn other_proposal(&self, proposal: &Proposal, random: &mut Random) -> Bytes {
+        let mut header = proposal.header.clone();
+        let mut justification = proposal.justification.clone();
+        header.timestamp_ms += 1;
+        if random.permille(500) {
+            header.proposer = ValidatorIndex(self.me as u16);
+            header.proposed_view = proposal.view;
+            justification.notarization = None;
+        }
+        let (height, view) = (proposal.height, proposal.view);
+        let message = Proposal::signing_hash(&self.chain, height, view, &header.hash());
+        let signature = self.key.sign(message.as_ref());
+        let other = Proposal { height, view, header, justification, signature };
+        Wire::Consensus(Box::new(Message::Proposal(other))).to_frame()
+    }
+
+    /// A vote that contradicts its node's, if it is of that kind.
+    fn other_vote(
+        &mut self,
+        vote: &Vote,
+        random: &mut Random,
+        struck: &mut Tally,
+    ) -> Option<Bytes> {
+        let mut digest = [0; 32];
+        digest[..8].copy_from_slice(&random.number().to_le_bytes());
+        let digest = Digest256(digest);
+        let (kind, fault) = match vote.ballot.kind {
+            VoteKind::Notarize { block } => {
+                self.notarized = Some(block);
+                (VoteKind::Notarize { block: BlockHash(digest) }, Fault::DoubleVote)
+            }
+            VoteKind::Finalize { block, .. } if self.does(Fault::WrongResult) => {
+                (VoteKind::Finalize { block, result: ResultHash(digest) }, Fault::WrongResult)
+            }
+            VoteKind::Finalize { .. } => (VoteKind::Nullify, Fault::FinalizeAndNullify),
+            VoteKind::Nullify => {
+                let (block, result) = (self.notarized?, ResultHash(digest));
+                (VoteKind::Finalize { block, result }, Fault::FinalizeAndNullify)
+            }
+        };
+        if !self.does(fault) {
+            return None;
+        }
+        struck.count(fault);
+        let ballot = Ballot { kind, ..vote.ballot };
+        let me = ValidatorIndex(self.me as u16);
+        let other = Vote::sign(ballot, &self.chain, me, &self.key);
+        Some(Wire::Consensus(Box::new(Message::Vote(other))).to_frame())
+    }
+
+    /// A certificate of one vote: its signature stands for everyone's.
+    fn malformed(
+        &self,
+        ballot: Ballot,
+        alone: &[(ValidatorIndex, tonle_model::key::Signature)],
+        random: &mut Random,
+    ) -> Bytes {
+        let mut bits = vec![0u8; self.validators.div_ceil(8)];
+        (0..self.validators).for_each(|bit| bits[bit / 8] |= 1 << (bit % 8));
+        if random.permille(300) {
+            bits.push(1);
+        }
+        let signatures = alone.iter().map(|(_, signature)| *signature);
+        let signatures: Vec<_> = signatures.cycle().take(self.validators).collect();
+        let certificate = Certificate {
+            ballot,
+            signers: Bounded::new(bits).unwrap_or_default(),
+            signatures: Bounded::new(signatures).unwrap_or_default(),
+        };
+        Wire::Consensus(Box::new(Message::Certificate(certificate))).to_frame()
+    }
+
+    fn spoil(&self, certificate: &mut Certificate, random: &mut Random) {
+        let mut signatures: Vec<_> = certificate.signatures.iter().copied().collect();
+        let mut bits: Vec<_> = certificate.signers.iter().copied().collect();
+        match random.below(3) {
+            0 => signatures.iter_mut().for_each(|signature| signature.0[0] ^= 1),
+            1 => signatures.truncate(1),
+            _ => bits.push(u8::MAX),
+        }
+        certificate.signatures = Bounded::new(signatures).unwrap_or_default();
+        certificate.signers = Bounded::new(bits).unwrap_or_default();
+    }
+
+    fn remember(&mut self, frame: Bytes, random: &mut Random) -> Option<Bytes> {
+        let place = random.below(self.remembered.len().max(1));
+        let old = self.remembered.get(place).cloned();
+        self.remembered.push_back(frame);
+        if self.remembered.len() > REMEMBERED_MAX {
+            self.remembered.pop_front();
+        }
+        old
+    }
+
+    fn someone(&self, random: &mut Random) -> usize {
+        (self.me + 1 + random.below(self.validators - 1)) % self.validators
+    }
+
+    /// Gives its own node batches that no honest node would make, of transactions that were seen:
+    /// it will propose them like any other.
+    pub fn craft(
+        &mut self,
+        running: &Running,
+        seen: &[SignedTransaction],
+        random: &mut Random,
+        struck: &mut Tally,
+    ) {
+        for deed in [Fault::VoidBatch, Fault::InvalidBatch, Fault::StrippedSignatures] {
+            if !self.does(deed) || seen.is_empty() || random.permille(300) {
+                continue;
+            }
+            let first = random.below(seen.len());
+            let chosen = seen.iter().skip(first).take(MEMBERS_MAX);
+            let members: Vec<_> = chosen.filter_map(|one| disfigured(deed, one)).collect();
+            if members.is_empty() {
+                continue;
+            }
+            struck.count(deed);
+            self.next_seq += 1;
+            let members = members.into_iter().map(Verified::vouch).collect();
+            let batch = Batch::seal(&self.chain, &self.key, self.next_seq, members);
+            let from = self.key.public_key();
+            running.tell(Event::Batch { from, batch: Arc::new(batch) });
+        }
+    }
+}
+
+/// A transaction as the deed has it.
+fn disfigured(deed: Fault, transaction: &SignedTransaction) -> Option<SignedTransaction> {
+    let whole = transaction.transaction();
+    let mut signatures: Vec<_> = whole.signatures.iter().cloned().collect();
+    match deed {
+        Fault::InvalidBatch => signatures.first_mut()?.signature.0[0] ^= 1,
+        Fault::StrippedSignatures => {
+            // Somebody else's key, with a signature that is good.
+            let stranger = KeyPair::demo("stranger");
+            let signature = stranger.sign(whole.payload.hash().as_ref());
+            let first = signatures.first_mut()?;
+            (first.public_key, first.signature) = (stranger.public_key(), signature);
+        }
+        _ => {}
+    }
+    let signatures = Bounded::new(signatures).ok()?;
+    let changed = Transaction { payload: whole.payload.clone(), signatures };
+    SignedTransaction::from_transaction(&changed).ok()
+}
+
+fn all(to: &[usize], frame: &Bytes) -> Said {
+    to.iter().map(|to| (*to, frame.clone())).collect()
+}
