@@ -22,6 +22,7 @@ use tonle_wsv::state::{CommittedBlock, Executed, StateError, World};
 use crate::driver::{DriverError, Event, EventSender};
 use crate::metrics::Metrics;
 use crate::pool::HeldBatch;
+use crate::priority::stand_back;
 use crate::tracker::Tracker;
 
 /// Most jobs waiting: the core asks for a few candidates a height and commits one.
@@ -115,6 +116,7 @@ impl Executor {
     /// Starts its thread.
     pub fn start(mut self) -> std::io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name("executor".into()).spawn(move || {
+            stand_back();
             while let Ok(job) = self.jobs.recv()
                 && self.work(job).is_continue()
             {}

@@ -18,6 +18,7 @@ pub mod node;
 pub mod open;
 pub mod outbox;
 pub mod pool;
+mod priority;
 pub mod sink;
 pub mod torii;
 pub mod tracker;

@@ -18,6 +18,7 @@ use tonle_model::verified::Verified;
 use tonle_model::verify::{Claim, Verifier};
 
 use crate::driver::{Event, EventSender};
+use crate::priority::stand_back;
 
 /// Most jobs waiting; each is at most one batch or one request.
 const JOBS_MAX: usize = 64;
@@ -130,9 +131,10 @@ impl Checker {
     pub fn start(&self, threads: usize) -> std::io::Result<()> {
         for number in 0..threads.max(1) {
             let checker = self.clone();
-            std::thread::Builder::new()
-                .name(format!("verify-{number}"))
-                .spawn(move || checker.jobs.iter().for_each(|job| checker.work(job)))?;
+            std::thread::Builder::new().name(format!("verify-{number}")).spawn(move || {
+                stand_back();
+                checker.jobs.iter().for_each(|job| checker.work(job));
+            })?;
         }
         Ok(())
     }
