@@ -7,13 +7,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tonle_consensus::Message;
 use tonle_model::batch::Batch;
+use tonle_model::block::Header;
 use tonle_model::bounded::Bounded;
 use tonle_model::hash::{BlockHash, ChainHash, Digest256, ResultHash};
 use tonle_model::key::KeyPair;
 use tonle_model::number::ValidatorIndex;
 use tonle_model::transaction::{SignedTransaction, Transaction};
 use tonle_model::verified::Verified;
-use tonle_model::vote::{Ballot, Certificate, Proposal, Vote, VoteKind};
+use tonle_model::vote::{Ballot, Certificate, Justification, Proposal, Vote, VoteKind};
 use tonle_node::driver::Event;
 use tonle_node::wire::Wire;
 
@@ -191,6 +192,42 @@ impl Byzantine {
         let signature = self.key.sign(message.as_ref());
         let other = Proposal { height, view, header, justification, signature };
         Wire::Consensus(Box::new(Message::Proposal(other))).to_frame()
+    }
+
+    /// When its node finalizes a view and it leads the next one: another block for that, at once,
+    /// as if nothing were notarized.
+    pub fn usurp(&self, running: &Running, frame: &Bytes, struck: &mut Tally) -> Option<Bytes> {
+        let Ok(Wire::Consensus(message)) = Wire::from_frame(frame) else { return None };
+        let Message::Vote(Vote { ballot, .. }) = *message else { return None };
+        let (height, view) = (ballot.height, ballot.view.next());
+        let world = &running.world;
+        let me = ValidatorIndex(self.me as u16);
+        let leads = world.marks().leader(height, view, self.validators) == me;
+        let finalizes = matches!(ballot.kind, VoteKind::Finalize { .. });
+        let parent = world.committed();
+        let follows = height == parent.height.next();
+        if !(self.does(Fault::Equivocation) && finalizes && leads && follows) {
+            return None;
+        }
+        let digest = running.chain.undecided().into_iter().next()?;
+        let bytes = running.chain.batch(&digest).ok().flatten()?;
+        let reference = Batch::decode(&self.chain, bytes).ok()?.reference();
+        let header = Header {
+            height,
+            parent: parent.block,
+            parent_result: parent.result.hash(),
+            timestamp_ms: running.assembly.clock.now_ms().max(parent.timestamp_ms + 1),
+            proposer: me,
+            proposed_view: view,
+            batches: Bounded::new(vec![reference]).ok()?,
+            ..Header::genesis(self.chain, 0)
+        };
+        struck.count(Fault::Equivocation);
+        let message = Proposal::signing_hash(&self.chain, height, view, &header.hash());
+        let signature = self.key.sign(message.as_ref());
+        let justification = Justification::default();
+        let proposal = Proposal { height, view, header, justification, signature };
+        Some(Wire::Consensus(Box::new(Message::Proposal(proposal))).to_frame())
     }
 
     /// A vote that contradicts its node's, if it is of that kind.

@@ -81,6 +81,9 @@ pub struct Simulation {
     sequence: u64,
     slow_until_ms: Vec<u64>,
     full: BTreeSet<usize>,
+    /// Who came back with an old disk. The others' memory makes an observer of it, unless they
+    /// were restarted since: so it counts among the f, and may contradict what it forgot.
+    restored: BTreeSet<usize>,
     backups: BTreeMap<usize, Backup>,
     gossiped: BTreeSet<(usize, Bytes)>,
     seen: Vec<SignedTransaction>,
@@ -126,6 +129,7 @@ impl Simulation {
             sequence: 0,
             slow_until_ms: vec![0; plan.validators],
             full: BTreeSet::new(),
+            restored: BTreeSet::new(),
             backups: BTreeMap::new(),
             gossiped: BTreeSet::new(),
             seen: Vec::new(),
@@ -169,7 +173,8 @@ impl Simulation {
         if self.talk > talked && self.byzantine.is_empty() {
             return broken(format!("{} frames from an idle network", self.talk - talked));
         }
-        let faulty: Vec<_> = self.byzantine.keys().map(|node| self.names[*node]).collect();
+        let faulty = self.byzantine.keys().chain(&self.restored);
+        let faulty: Vec<_> = faulty.map(|node| self.names[*node]).collect();
         (0..self.machines.len()).try_for_each(|node| match self.honest(node) {
             Some(running) => self.checks.settled(node, running, &faulty),
             None => Ok(()),
@@ -359,10 +364,19 @@ impl Simulation {
     fn send_frame(&mut self, node: usize, to: &[usize], frame: &Bytes, unwritten: bool) -> Held {
         let (random, struck) = (&mut self.random, &mut self.struck);
         let said = match self.byzantine.get_mut(&node) {
-            Some(mouth) => mouth.say(self.now_ms, to, frame, random, struck),
+            Some(mouth) => {
+                let mut said = mouth.say(self.now_ms, to, frame, random, struck);
+                let running = self.machines[node].running.as_ref();
+                if let Some(usurping) = running.and_then(|one| mouth.usurp(one, frame, struck)) {
+                    said.extend(to.iter().map(|to| (*to, usurping.clone())));
+                }
+                said
+            }
             None => {
                 let wire = Wire::from_frame(frame);
-                if let Ok(Wire::Consensus(message)) = &wire {
+                if let Ok(Wire::Consensus(message)) = &wire
+                    && !self.restored.contains(&node)
+                {
                     self.checks.said(node, message, unwritten)?;
                 }
                 let is_status = matches!(&wire, Ok(Wire::Consensus(message))
@@ -511,6 +525,7 @@ impl Simulation {
                 self.struck.count(Fault::OldDisk);
                 self.stop(node)?;
                 self.machines[node].restore(backup, with_mark);
+                self.restored.insert(node);
                 return self.start(node, false, false);
             }
             Strike::Amnesia { node } => {

@@ -43,7 +43,7 @@ impl Checks {
     /// For these validators, in the order of their set.
     pub fn new(genesis: &Genesis, validators: Vec<PublicKey>) -> Self {
         Self {
-            votes: Votes::default(),
+            votes: Votes::new(validators.len()),
             chain: Chain::new(genesis.chain(), validators),
             ledger: Ledger::new(genesis),
         }

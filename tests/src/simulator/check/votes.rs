@@ -18,12 +18,33 @@ struct Said {
 }
 
 /// What everybody said.
-#[derive(Default)]
 pub struct Votes {
+    validators: usize,
     said: BTreeMap<(usize, u64, u32), Said>,
 }
 
 impl Votes {
+    /// Of so many validators.
+    pub fn new(validators: usize) -> Self {
+        Self { validators, said: BTreeMap::new() }
+    }
+
+    /// Who finalized a block in a view notarizes another one later only if that view was
+    /// nullified: q nullify votes, of which f may be of liars, were sent.
+    fn stepped_over(&self, node: usize, height: u64, view: u32, block: BlockHash) -> Option<u32> {
+        let faulty = (self.validators - 1) / 3;
+        let needed = self.validators - 2 * faulty;
+        let nullified = |view: u32| {
+            let said = (0..self.validators).filter_map(|node| self.said.get(&(node, height, view)));
+            said.filter(|said| said.nullified).count() >= needed
+        };
+        (0..view).find(|earlier| {
+            let said = self.said.get(&(node, height, *earlier));
+            let other = said.and_then(|said| said.finalized).is_some_and(|(one, _)| one != block);
+            other && !nullified(*earlier)
+        })
+    }
+
     /// A validator says something.
     pub fn said(&mut self, node: usize, message: &Message) -> Held {
         match message {
@@ -32,6 +53,11 @@ impl Votes {
                     return broken(format!("node {node} passes on a vote of {}", vote.signer));
                 }
                 let place = (node, vote.ballot.height.0, vote.ballot.view.0);
+                if let VoteKind::Notarize { block } = vote.ballot.kind
+                    && let Some(view) = self.stepped_over(node, place.1, place.2, block)
+                {
+                    return broken(format!("node {node} steps over view {view} at {place:?}"));
+                }
                 let said = self.said.entry(place).or_default();
                 match vote.ballot.kind {
                     VoteKind::Notarize { block } => once(&mut said.notarized, block),
@@ -90,7 +116,7 @@ mod tests {
             result: ResultHash(Digest256([result; 32])),
         };
         let notarize = |number| VoteKind::Notarize { block: block(number) };
-        let mut votes = Votes::default();
+        let mut votes = Votes::new(4);
         let honest = [
             vote(0, notarize(1)),
             vote(0, VoteKind::Nullify),
@@ -110,5 +136,7 @@ mod tests {
         }
         assert!(votes.said(0, &vote(2, finalize(1, 2))).is_err(), "two results");
         assert!(votes.said(1, &vote(3, VoteKind::Nullify)).is_err(), "another's vote");
+        assert!(votes.said(0, &vote(4, notarize(1))).is_ok(), "the finalized block again");
+        assert!(votes.said(0, &vote(4, notarize(2))).is_err(), "nobody nullified views 1 and 2");
     }
 }
