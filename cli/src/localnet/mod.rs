@@ -52,7 +52,7 @@ pub enum LocalnetCommand {
         /// Its number, from 0
         index: u16,
     },
-    /// Become a validator's process in a session of its own
+    /// Become a validator's process
     #[command(hide = true)]
     Run {
         /// End with the process that started it

@@ -1,4 +1,4 @@
-//! A validator's process: started in a session of its own, recognized, signalled, waited for.
+//! A validator's process: started in a process group of its own, recognized, signalled, waited for.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal, setsid};
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
 use crate::error::CliError;
 
@@ -43,8 +43,13 @@ pub fn find_program() -> Result<PathBuf, CliError> {
     }
 }
 
-/// Starts a validator. The new process is first this program, which leaves the terminal's session
-/// and then becomes `tonled` under the same number.
+/// Starts a validator. The new process is first this program, which ties itself to its parent if it
+/// is attached, and then becomes `tonled` under the same number.
+///
+/// It leads a process group, so that neither Ctrl-C nor the end of the terminal reaches it. It has no
+/// session of its own: Linux weighs the threads of one session against each other and then the
+/// sessions as wholes (sched(7), autogroup), and validators that share a machine could no longer
+/// stand back for each other (docs/decisions/0016).
 pub fn start(program: &Path, config: &Path, log: &Path, life: Life) -> Result<Child, CliError> {
     let log = File::options().create(true).append(true).open(log)?;
     let mut command = Command::new(std::env::current_exe()?);
@@ -62,14 +67,13 @@ pub fn start(program: &Path, config: &Path, log: &Path, life: Life) -> Result<Ch
     }
     // A log file is no terminal.
     command.env("NO_COLOR", "1");
-    let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    let child = command.process_group(0).spawn()?;
     Ok(child)
 }
 
 /// Becomes `tonled`; returns only if that fails.
 pub fn become_validator(program: &Path, config: &Path, attached: bool) -> CliError {
-    // It fails only for a process that leads a session already, which is as good.
-    let _already_leads = setsid();
     if attached && let Err(error) = set_parent_process_death_signal(Some(Signal::TERM)) {
         return CliError::failed(format!("cannot tie the process to its parent: {error}"));
     }
