@@ -133,8 +133,10 @@ impl NetworkSink for Recorder {
     }
 
     fn announcement(&self, _: PublicKey, bytes: Bytes) -> Verdict {
+        // Before it is known as seen: whoever waits for that may change the verdict at once.
+        let verdict = *self.verdict.lock().unwrap();
         self.record(|seen| seen.announcements.push(bytes));
-        *self.verdict.lock().unwrap()
+        verdict
     }
 }
 
