@@ -91,18 +91,25 @@ pub fn runs(pid: u32, config: &Path) -> bool {
             .is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok());
     }
     let wanted = config.as_os_str().as_encoded_bytes();
+    let ours = arguments_in(Path::new("/proc/self")).unwrap_or_default();
     for _ in 0..LOOKS_MAX {
         let Ok(arguments) = arguments_in(&directory) else { return false };
-        if !arguments.is_empty() {
-            return arguments.split(|byte| *byte == 0).any(|argument| argument == wanted);
+        if let Some(is_validator) = is_among(&arguments, wanted, &ours) {
+            return is_validator;
         }
         if has_ended(&directory) {
             return false;
         }
-        // It is becoming another program, and has no arguments for a moment.
         std::thread::sleep(PACE);
     }
     false
+}
+
+/// Whether a process has the argument; not known of one that is becoming another program. Such a
+/// one has no arguments for a moment, and before that, if it is new, those of its parent: this one.
+fn is_among(arguments: &[u8], wanted: &[u8], ours: &[u8]) -> Option<bool> {
+    let is_becoming_another = arguments.is_empty() || arguments == ours;
+    (!is_becoming_another).then(|| arguments.split(|byte| *byte == 0).any(|one| one == wanted))
 }
 
 /// The arguments of a process, each ended by a zero byte. Read in one piece: in several, it could
@@ -150,6 +157,15 @@ pub async fn wait_for_end(pid: u32, config: &Path, deadline: Instant) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_process_is_not_judged_by_the_arguments_of_its_parent() {
+        let ours = b"tonle\0localnet\0up\0";
+        assert_eq!(is_among(ours, b"config.toml", ours), None);
+        assert_eq!(is_among(b"", b"config.toml", ours), None);
+        assert_eq!(is_among(b"tonled\0--config\0config.toml\0", b"config.toml", ours), Some(true));
+        assert_eq!(is_among(b"tonled\0--config\0other.toml\0", b"config.toml", ours), Some(false));
+    }
 
     fn sleeper() -> Child {
         Command::new("sleep").arg("600").spawn().unwrap()
