@@ -19,6 +19,10 @@ build() {
 start_network() {
     network_dir=$1
     shift
+    # What the user set for a network of their own must not reach the commands for this one.
+    local name
+    for name in $(compgen -e TONLE_); do unset "$name"; done
+    export TONLE_CONFIG=/dev/null TONLE_DIR=$network_dir
     trap stop_network EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
