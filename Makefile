@@ -7,16 +7,29 @@ export RUST_BACKTRACE ?= 1
 .NOTPARALLEL:
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run test format-check lint doc unit bench signatures reference simulate model-check fuzz bless audit docs packages
+.PHONY: help run test root format-check lint doc unit bench signatures reference simulate chaos disks model-check fuzz bless audit docs packages
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
+# What makes hosts of its own. This is said before a build of half an hour, not by a test after it.
+unit chaos: root
+
+# Whatever builds needs a compiler and libclang.
+run lint doc unit bench signatures reference simulate chaos model-check: packages
+disks fuzz bless audit docs: packages
+
 run: ## Build, start four validators, pay end to end, stay until Ctrl-C (ONESHOT=1: stop then)
 	@ONESHOT=$(ONESHOT) scripts/run.sh
 
-test: packages format-check lint doc unit ## Everything that CI runs
+test: root format-check lint doc unit ## Everything that CI runs, as root
 	@echo "All tests passed."
+
+root:
+	@[ "$$(id -u)" -eq 0 ] || { \
+	    echo "This needs root: the tests make hosts of network namespaces, mounts and loop devices."; \
+	    echo "Run it as root, or: sudo env \"HOME=\$$HOME\" \"PATH=\$$PATH\" make $(MAKECMDGOALS)"; \
+	    exit 1; } >&2
 
 packages: ## Install the system packages that are missing
 	@scripts/install-packages.sh
@@ -28,11 +41,13 @@ format-check: ## Formatting as rustfmt has it
 lint: ## Clippy, warnings are errors
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
 	$(CARGO) clippy --locked --release --workspace --all-targets -- -D warnings
+	@# Fuzz targets are no part of the workspace, and stand on crates that are built without RocksDB.
+	$(CARGO) clippy --locked --release --manifest-path fuzz/Cargo.toml --target-dir $(TARGET) -- -D warnings
 
 doc: ## API documentation, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --release --no-deps --workspace
 
-unit: ## Unit, property, conformance and system tests
+unit: ## Unit, property, conformance and system tests, as root
 	$(CARGO) build --locked --release --workspace --bins
 	$(CARGO) test --locked --release --workspace
 	$(CARGO) test --locked --release --workspace --features tonle-tests/planted-bugs --test planted
@@ -50,8 +65,16 @@ simulate: ## Whole networks on virtual time, with faults (SEEDS=N FIRST=K, TRACE
 	$(CARGO) build --locked --release --workspace --bins
 	@$(TARGET)/release/simulate --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0) $(if $(TRACE),--trace)
 
+chaos: ## Real validators under faults of every kind, as root (ONLY=CASE, SHORT=1, OUTPUT=json)
+	$(CARGO) build --locked --release --workspace --bins
+	@$(TARGET)/release/chaos $(if $(SHORT),--short) $(if $(ONLY),--only $(ONLY)) $(if $(OUTPUT),--output $(OUTPUT))
+
 model-check: ## Every state of three views of the core under a model checker (five minutes, 4 GB)
 	TONLE_MODEL_VIEWS=3 $(CARGO) test --locked --release -p tonle-consensus --test model_check -- --nocapture whoever
+
+disks: ## Damaged and old disks of a validator, beyond those of make test (CASES=N SEED=K)
+	$(CARGO) build --locked --release --workspace --bins
+	TONLE_DISK_CASES=$(or $(CASES),200) TONLE_DISK_SEED=$(or $(SEED),1) $(CARGO) test --locked --release --workspace --test disks -- --nocapture whatever
 
 fuzz: ## Ten minutes of fuzzing, all targets (FUZZ_SECONDS=, FUZZ_TARGETS=; installs cargo-fuzz)
 	@scripts/fuzz.sh

@@ -4,7 +4,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/network.sh
 
-scripts/install-packages.sh
 build
 use_scratch
 start_network "$scratch/network" --api-port 0 --p2p-port 0

@@ -12,7 +12,6 @@ target_dir=${CARGO_TARGET_DIR:-$PWD/target}/fuzz
 found=fuzz/found
 logs=$target_dir/logs
 
-scripts/install-packages.sh
 if ! cargo fuzz --version 2>/dev/null | grep -qF " $version"; then
     cargo install --locked cargo-fuzz --version "$version"
 fi

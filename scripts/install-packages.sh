@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs what the build needs and the system misses: a C++ compiler and libclang for RocksDB,
-# python3 for the conformance vectors, make. Does nothing, and needs no rights, if all is there.
+# python3 for the conformance vectors, make, and what hosts for tests are made of. Does nothing,
+# and needs no rights, if all is there.
 set -euo pipefail
 
 missing=()
 
 need() { # command, Debian package
-    command -v "$1" >/dev/null 2>&1 || missing+=("$2")
+    # Programs of the administrator are not on every user's path.
+    PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1 || missing+=("$2")
 }
 
 have_libclang() {
@@ -52,6 +54,14 @@ give_up() {
 need c++ g++
 need make make
 need python3 python3
+need cc gcc
+need ip iproute2
+need nft nftables
+need nsenter util-linux
+need setpriv util-linux
+need mount mount
+need losetup mount
+need mkfs.ext4 e2fsprogs
 if ! have_libclang || ! have_clang_headers; then
     missing+=(libclang-dev)
 fi

@@ -10,7 +10,6 @@ payee=dara@wing
 amount=20000
 asset=khr#nbc
 
-scripts/install-packages.sh
 build
 
 if [ "${ONESHOT:-}" = 1 ]; then

@@ -10,6 +10,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 pub mod account;
 pub mod asset;
+pub mod bar;
 pub mod bench;
 pub mod block;
 pub mod config;
@@ -36,6 +37,7 @@ pub mod query;
 pub mod recall;
 pub mod remedy;
 pub mod role;
+pub mod snapshot;
 pub mod span;
 pub mod status;
 pub mod submit;
@@ -131,6 +133,9 @@ enum Command {
     /// Genesis files
     #[command(subcommand)]
     Genesis(genesis::GenesisCommand),
+    /// A node's state in a file, and a node from such a file
+    #[command(subcommand)]
+    Snapshot(snapshot::SnapshotCommand),
     /// Measure a network: throughput, latency, cost, and this machine's ceiling
     Bench(bench::BenchArgs),
     /// Shell completions, to be sourced
@@ -187,6 +192,7 @@ async fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Status => status::run(&context).await,
         Command::Keys(command) => keys::run(command, &context),
         Command::Genesis(command) => genesis::run(command, &context),
+        Command::Snapshot(command) => snapshot::run(command, &context),
         Command::Bench(args) => bench::run(args, &context).await,
         Command::Completions { shell } => {
             completions(shell, &mut std::io::stdout());

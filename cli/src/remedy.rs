@@ -87,6 +87,7 @@ fn of_the_way_there(code: &str) -> Option<&'static str> {
             "sign with more keys of the account, which `tonle account get` shows: --key-file \
              takes several, and `tonle tx sign` lets others sign"
         }
+        "not_held" => "ask a node that has been there from the genesis on, with --url",
         "not_found" => "check the spelling, or ask another node with --url",
         "reads_not_public" => "this network answers only signed queries",
         "unknown_token" => "ask the same node for a new one; its tokens last an hour",

@@ -1,8 +1,9 @@
 //! `tonle status`: what a node says of itself.
 
 use tonle_client::Client;
-use tonle_client::api::{NodeRole, NodeStatus};
+use tonle_client::api::{NodeRole, NodeStatus, SyncPhase, SyncProgress};
 
+use crate::bar::WIDTH;
 use crate::context::Context;
 use crate::error::CliError;
 use crate::output::{count, fields};
@@ -23,12 +24,29 @@ pub fn role(role: NodeRole) -> &'static str {
     }
 }
 
+/// How far a node that is behind is.
+fn syncing(sync: &SyncProgress) -> String {
+    let (what, unit) = match sync.phase {
+        SyncPhase::Snapshot => ("piece", "entries"),
+        SyncPhase::Blocks => ("block", "transactions"),
+    };
+    let bar = tonle_client::bar(sync.done, sync.of, WIDTH);
+    let left = sync.left_s.map_or_else(String::new, |left_s| format!(", {left_s} s left"));
+    let SyncProgress { done, of, per_second, .. } = sync;
+    format!("{bar}, {what} {done} of {of}, {per_second} {unit}/s{left}")
+}
+
 fn describe(status: &NodeStatus) -> String {
     let pool = &status.pool;
     let waiting = count(pool.transactions, "transaction", "transactions");
     let yes = |yes: bool| if yes { "yes" } else { "no" }.to_string();
+    let voting = match (&status.not_voting, status.role) {
+        (Some(reason), _) => format!("no: {reason}"),
+        (None, of) => yes(of == NodeRole::Validator),
+    };
     fields(&[
         ("node", format!("{} ({})", status.name, role(status.role))),
+        ("votes", voting),
         ("version", status.version.clone()),
         ("up", format!("{} s", status.uptime_ms / 1000)),
         ("chain", format!("{}{}", status.chain, if status.demo { " (demo)" } else { "" })),
@@ -39,7 +57,27 @@ fn describe(status: &NodeStatus) -> String {
         ("view", status.view.to_string()),
         ("peers", status.peers.to_string()),
         ("waiting", format!("{waiting}, {} bytes", pool.bytes)),
-        ("syncing", yes(status.syncing)),
+        ("syncing", status.sync.as_ref().map_or_else(|| yes(status.syncing), syncing)),
         ("synced writes", yes(status.synced_writes)),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_is_behind_says_how_far() {
+        let sync = SyncProgress {
+            phase: SyncPhase::Blocks,
+            done: 50,
+            of: 100,
+            per_second: 15_000,
+            left_s: Some(4),
+        };
+        assert_eq!(
+            syncing(&sync),
+            "[###############...............] 50 %, block 50 of 100, 15000 transactions/s, 4 s left"
+        );
+    }
 }

@@ -378,6 +378,9 @@ pub struct NodeStatus {
     pub name: String,
     /// What it does.
     pub role: NodeRole,
+    /// Why a validator of the ledger does not vote, if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_voting: Option<String>,
     /// The last committed block.
     pub height: Height,
     /// Its hash.
@@ -396,12 +399,41 @@ pub struct NodeStatus {
     pub version: String,
     /// Whether it is behind and fetching blocks.
     pub syncing: bool,
+    /// How far it is with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<SyncProgress>,
     /// Since it was started.
     pub uptime_ms: u64,
     /// Whether votes and blocks are on disk before they count. Always, in production.
     pub synced_writes: bool,
     /// Whether the network allows keys that everyone can compute.
     pub demo: bool,
+}
+
+/// What a node that is behind fetches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncPhase {
+    /// The state, from a snapshot of its peers.
+    Snapshot,
+    /// Blocks, which it executes.
+    Blocks,
+}
+
+/// How far a node that is behind is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncProgress {
+    /// With what.
+    pub phase: SyncPhase,
+    /// Pieces of the state that are here, or the last committed height.
+    pub done: u64,
+    /// Of how many, or the height that others have reached; 0 while that is not known.
+    pub of: u64,
+    /// State entries, or transactions, that came in a second of late.
+    pub per_second: u64,
+    /// How long it will take at this rate, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_s: Option<u64>,
 }
 
 /// An error as RFC 9457 has it. `code` is stable; words may be improved.

@@ -6,7 +6,8 @@ use tonle_model::planted::{Bug, is_planted};
 use tonle_model::vote::{Ballot, Certificate, Vote, VoteKind};
 
 use crate::core::Core;
-use crate::face::{Alarm, Evidence, Output, Record};
+use crate::face::{Alarm, Evidence, Message, Output, Recipients, Record};
+use crate::idle::patience_ms;
 use crate::limits;
 use crate::round::Taken;
 use crate::slot::{Tally, votes_in};
@@ -131,6 +132,9 @@ impl Core {
         if held.is_some() {
             return;
         }
+        for vote in votes_in(&certificate) {
+            self.peers.saw_vote(self.config.validators.get(vote.signer.position()), vote);
+        }
         if persist {
             outputs.push(Output::Persist(Record::Certificate(certificate.clone())));
         }
@@ -145,6 +149,29 @@ impl Core {
             self.round.enter(view.next(), by_notarization, self.now_ms);
             self.round.forget_old_votes(self.config.me);
         }
+    }
+
+    /// Until when whoever came to its view by a notarization waits for the finalization: longer in
+    /// every view, or slow execution would make views pass for nothing (rule 2).
+    pub(crate) fn finalization_deadline(&self) -> Option<u64> {
+        let waits = self.round.awaits_finalization && !self.is_decided();
+        let wait_ms = patience_ms(self.config.delta_ms, self.round.view);
+        waits.then(|| self.round.entered_ms.saturating_add(wait_ms))
+    }
+
+    /// Rule 1, level-triggered: without a finalization in that time, others may lack the
+    /// notarization, for whoever failed may have voted to us alone. Mostly they can still finalize
+    /// when they get it: their timer of its view is three times Δ (decision 0021).
+    pub(crate) fn pass_on_notarization(&mut self, outputs: &mut Vec<Output>) -> bool {
+        if self.finalization_deadline().is_none_or(|at_ms| at_ms > self.now_ms) {
+            return false;
+        }
+        self.round.awaits_finalization = false;
+        let notarized = self.round.notarized.and_then(|view| self.round.slot(view));
+        let notarization = notarized.and_then(|slot| slot.notarization.clone());
+        let message = notarization.map(Message::Certificate);
+        outputs.extend(message.map(|message| Output::Send { to: Recipients::All, message }));
+        true
     }
 
     /// Compares what a certificate's signers say in it with what else they said.

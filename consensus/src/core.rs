@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use tonle_model::block::Header;
 use tonle_model::hash::{BlockHash, ChainHash};
 use tonle_model::number::{Height, ValidatorIndex, View};
 use tonle_model::vote::{Ballot, Vote, VoteKind};
 
-use crate::face::{Config, Input, Output, Parent};
+use crate::face::{Config, Input, Output, Parent, PeerId};
 use crate::peers::Peers;
 use crate::recovery::Voter;
 use crate::round::{Candidate, Round};
@@ -74,10 +75,22 @@ impl Core {
         self.voter.is_recovering()
     }
 
+    /// The headers held of the height being decided: any of them may still be executed.
+    pub fn headers(&self) -> impl Iterator<Item = &Header> {
+        self.round.candidates.values().map(|candidate| &candidate.header)
+    }
+
+    /// The latest vote seen of each validator, this one included: what others are told when they
+    /// have lost their log. The driver keeps it with every write (consensus.md, What is durable
+    /// before what).
+    pub fn votes_seen(&self) -> impl Iterator<Item = (PeerId, Vote)> {
+        self.peers.votes_seen()
+    }
+
     /// When `step` wants to be called again, in the milliseconds of `step`, if no input comes
     /// before. Only times after the last step's are given, so a driver cannot spin.
     pub fn next_deadline(&self) -> Option<u64> {
-        let round = [self.timer_deadline(), self.propose_deadline(), self.drift_deadline()];
+        let round = [self.timer_deadline(), self.finalization_deadline(), self.drift_deadline()];
         let peers = [self.standstill_deadline(), self.status_deadline(), self.sync_deadline()];
         round.into_iter().chain(peers).flatten().filter(|at_ms| *at_ms > self.now_ms).min()
     }
@@ -104,6 +117,7 @@ impl Core {
             Input::Proposal(proposal) => self.on_proposal(proposal, outputs),
             Input::Vote(vote) => self.on_vote(vote, outputs),
             Input::Certificate(certificate) => self.on_certificate(certificate, outputs),
+            Input::Seen { signer, vote } => self.peers.saw_vote(Some(&signer), vote),
             Input::Status { from, status } => self.on_status(from, &status, outputs),
             Input::Connected { peer } => self.on_connected(peer, outputs),
             Input::Disconnected { peer } => self.peers.disconnected(peer),
@@ -120,7 +134,7 @@ impl Core {
             Input::Fetched { peer, from, count } => self.on_fetched(peer, from, count),
             Input::Advance { config } => self.on_advance(config, outputs),
             Input::Paused(paused) => self.paused = paused,
-            Input::ResumeVoting => self.voter.resume(self.round.height),
+            Input::ResumeVoting { up_to } => self.voter.resume(up_to.max(self.round.height)),
         }
     }
 
@@ -132,17 +146,19 @@ impl Core {
         while !self.halted
             && !self.round.committing
             && (self.pursue(outputs)
-                || self.decide(outputs)
                 || self.finalize_views(outputs)
+                || self.decide(outputs)
                 || self.arm_timer()
                 || self.judge_pending(outputs)
                 || self.notarize_pending(outputs)
                 || self.nullify_views(outputs)
+                || self.pass_on_notarization(outputs)
                 || self.propose(outputs))
         {}
     }
 
-    /// Whether a vote may be made at this moment. A decided height needs none.
+    /// Whether a vote may be made at this moment. A decided height needs none but
+    /// [`Core::finalize`]'s.
     pub(crate) fn can_vote(&self) -> bool {
         self.is_voting() && self.round.finalization.is_none()
     }

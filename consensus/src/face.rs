@@ -104,6 +104,14 @@ pub enum Input {
     Vote(Vote),
     /// A certificate of the height being decided.
     Certificate(Certificate),
+    /// The latest vote of a validator that was seen before the restart, as
+    /// [`crate::Core::votes_seen`] told it. Given before anything else.
+    Seen {
+        /// Whose.
+        signer: PeerId,
+        /// The vote.
+        vote: Vote,
+    },
     /// Where a peer is. `latest_of_receiver` was checked to be signed by this node's own key, and
     /// removed if not.
     Status {
@@ -184,7 +192,11 @@ pub enum Input {
     /// proposals until `Paused(false)`.
     Paused(bool),
     /// An operator vouches for this validator although it does not know all its own votes.
-    ResumeVoting,
+    ResumeVoting {
+        /// For its votes up to this height, or to the one at hand, or to the highest that it was
+        /// told of; whichever is highest.
+        up_to: Height,
+    },
 }
 
 /// Whom a message is for.

@@ -9,7 +9,7 @@ use tonle_model::vote::{Certificate, VoteKind};
 use crate::core::Core;
 use crate::face::{Alarm, Config, Output, Parent};
 use crate::round::{Batches, Execution, Round};
-use crate::slot::{Slot, certified_block};
+use crate::slot::certified_block;
 
 impl Core {
     /// Sees to it that every block named by a certificate gets its header, then its batches, then
@@ -53,15 +53,20 @@ impl Core {
 
     /// Rule 4, level-triggered: for every notarized view, as soon as the block is executed, even
     /// if we have left the view.
+    ///
+    /// A finalization says what a notarization says, and does not spare us the vote: a liar may
+    /// have given its own to us alone, and then the others are short of ours (decision 0020).
     pub(crate) fn finalize_views(&mut self, outputs: &mut Vec<Output>) -> bool {
-        let ready = |(view, slot): (&View, &Slot)| {
-            let block = slot.notarized_block()?;
+        let notarized = self.round.slots.values().filter_map(|slot| slot.notarization.as_ref());
+        let certified = notarized.chain(&self.round.finalization);
+        let ready = certified.filter_map(|certificate| {
+            let block = certified_block(certificate)?;
             match self.candidate(block)?.execution {
-                Execution::Done(result) => Some((*view, block, result)),
+                Execution::Done(result) => Some((certificate.ballot.view, block, result)),
                 _ => None,
             }
-        };
-        let ready: Vec<_> = self.round.slots.iter().filter_map(ready).collect();
+        });
+        let ready: Vec<_> = ready.collect();
         let mut changed = false;
         for (view, block, result) in ready {
             changed |= self.finalize(view, block, result, outputs);
@@ -69,7 +74,8 @@ impl Core {
         changed
     }
 
-    /// Makes the finalize vote: once per view, never after an own nullify vote for it.
+    /// Makes the finalize vote: once per view, never after an own nullify vote for it, never
+    /// beside a finalization that says something else.
     ///
     /// To hold the notarization of a view without having nullified it *is* the decision of rule
     /// 4: from then on [`Core::nullify`] refuses the view, so the vote may wait for execution.
@@ -80,12 +86,15 @@ impl Core {
         result: ResultHash,
         outputs: &mut Vec<Output>,
     ) -> bool {
-        let Some(slot) = self.round.slot(view) else { return false };
-        let nullified = slot.own.nullified && !is_planted(Bug::FinalizeAfterNullify);
-        if !self.can_vote() || nullified || slot.own.finalized.is_some() {
+        let kind = VoteKind::Finalize { block, result };
+        let agrees = self.round.finalization.iter().all(|decided| decided.ballot.kind == kind);
+        let own = &self.round.slot_mut(view).own;
+        let nullified = own.nullified && !is_planted(Bug::FinalizeAfterNullify);
+        let has_said = own.finalized.is_some();
+        if !self.is_voting() || !agrees || nullified || has_said {
             return false;
         }
-        self.cast(view, VoteKind::Finalize { block, result }, outputs);
+        self.cast(view, kind, outputs);
         true
     }
 
@@ -112,7 +121,8 @@ impl Core {
     /// The answer to a fetched header; only what a certificate names is taken.
     pub(crate) fn on_header(&mut self, header: Header) {
         let block = header.hash();
-        if self.round.is_certified(block) && !self.round.committing {
+        let is_wanted = header.height == self.round.height && self.round.is_certified(block);
+        if is_wanted && !self.round.committing {
             let view = header.proposed_view.min(self.round.view);
             self.round.hold(block, header, view);
             self.learned();
@@ -168,7 +178,9 @@ impl Core {
         let mut past = std::mem::replace(&mut self.round, next);
         past.candidates.clear();
         self.past = same_set.then_some(past);
-        self.peers.committed(parent.height, &self.config.validators, self.now_ms);
+        let reached = self.peers.committed(parent.height, &self.config.validators, self.now_ms);
+        // They went on meanwhile; without a word a node that catches up would stand still here.
+        reached.into_iter().for_each(|peer| self.send_status(peer, outputs));
         if !same_set {
             self.early.clear();
         }

@@ -30,10 +30,10 @@ impl Core {
         let elapsed_ms = self.now_ms.saturating_sub(PRESENT_MS);
         self.now_ms = PRESENT_MS;
         self.peers = Peers::default();
-        // Only a leader waits for the finalization, until it proposes (rule 2).
+        // Only a leader's wait for the finalization ends with a vote, its proposal (rule 2).
         let view = self.round.view;
         let proposed = self.round.slot(view).is_some_and(|slot| slot.own.proposed.is_some());
-        self.round.by_notarization &= self.is_me(self.leader(view)) && !proposed;
+        self.round.awaits_finalization &= self.is_me(self.leader(view)) && !proposed;
         self.round.normalize(elapsed_ms, self.config.me);
         self
     }

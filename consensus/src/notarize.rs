@@ -40,7 +40,7 @@ impl Core {
         for certificate in notarization.into_iter().chain(nullifications) {
             self.on_certificate(certificate.clone(), outputs);
         }
-        if self.round.is_certified(block) {
+        if proposal.header.height == proposal.height && self.round.is_certified(block) {
             self.round.hold(block, proposal.header.clone(), proposal.view);
         }
         if proposal.view == self.round.view {
@@ -122,7 +122,7 @@ impl Core {
             .into_iter()
             .chain(nullifications)
             .all(|one| one.ballot.height == proposal.height);
-        if !kinds_hold || !heights_hold {
+        if !kinds_hold || !heights_hold || proposal.header.height != proposal.height {
             return Verdict::Invalid;
         }
         let justified = match notarization.map(|one| one.ballot) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tonle_model::number::{Height, View};
+use tonle_model::validators::faults;
 use tonle_model::vote::{Status, Vote};
 
 use crate::core::Core;
@@ -16,8 +17,6 @@ struct Peer {
     answered_ms: Option<u64>,
     /// It says it decides this height, above ours, and said so first at that time.
     claim: Option<(Height, u64)>,
-    /// How many block requests it left without use.
-    failures: u32,
 }
 
 /// Blocks asked for and not yet all committed.
@@ -41,48 +40,81 @@ impl Range {
 #[derive(Debug, Default, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Peers {
     connected: BTreeMap<PeerId, Peer>,
-    /// The latest vote seen of each validator, by height, then view.
+    /// How many block requests each left without use, those too that are gone: nobody is asked
+    /// first again by coming back.
+    failures: BTreeMap<PeerId, u32>,
+    /// The latest vote seen of each validator, by height, view and kind. In that order, and not in
+    /// that of their arrival: a vote that is sent again is no later one.
     latest: BTreeMap<PeerId, Vote>,
     status_due_ms: u64,
     ranges: Vec<Range>,
 }
 
 impl Peers {
+    /// The peer is gone, and with it all that it was asked for: if it is back in a moment, it has
+    /// never heard of what it did not answer, and what it answered may be the lie that it was cut
+    /// off for.
     pub(crate) fn disconnected(&mut self, peer: PeerId) {
+        let before = self.ranges.len();
+        self.ranges.retain(|range| range.peer != peer);
+        if self.ranges.len() < before {
+            self.failed(peer);
+        }
         self.connected.remove(&peer);
     }
 
     /// Remembers the vote for the day its signer has lost its log.
     pub(crate) fn saw_vote(&mut self, signer: Option<&PeerId>, vote: Vote) {
-        let place = |vote: &Vote| (vote.ballot.height, vote.ballot.view);
+        let place = |vote: &Vote| (vote.ballot.height, vote.ballot.view, vote.ballot.kind);
         if let Some(signer) = signer {
             let latest = self.latest.entry(*signer).or_insert(vote);
-            if place(&vote) >= place(latest) {
+            if place(&vote) > place(latest) {
                 *latest = vote;
             }
         }
     }
 
-    /// Lets go of what the commit of `height` made needless.
-    pub(crate) fn committed(&mut self, height: Height, validators: &[PeerId], now_ms: u64) {
+    pub(crate) fn votes_seen(&self) -> impl Iterator<Item = (PeerId, Vote)> {
+        self.latest.iter().map(|(signer, vote)| (*signer, *vote))
+    }
+
+    /// Lets go of what the commit of `height` made needless. Returns those who were known to be as
+    /// far as this.
+    pub(crate) fn committed(
+        &mut self,
+        height: Height,
+        validators: &[PeerId],
+        now_ms: u64,
+    ) -> Vec<PeerId> {
         let next = height.next();
         self.ranges.retain(|range| range.end() > next);
         for range in self.ranges.iter_mut().filter(|range| range.answered) {
             range.due_ms = now_ms.saturating_add(limits::RANGE_MS);
         }
-        for peer in self.connected.values_mut() {
-            peer.claim = peer.claim.filter(|(claimed, _)| *claimed > next);
+        let mut reached = Vec::new();
+        for (id, peer) in &mut self.connected {
+            reached.extend(peer.claim.take_if(|(claimed, _)| *claimed <= next).map(|_| *id));
         }
         let connected = &self.connected;
         self.latest.retain(|peer, _| validators.contains(peer) || connected.contains_key(peer));
+        reached
     }
 
     /// A range came to nothing: the claim behind it is dropped after this one request.
     fn failed(&mut self, peer: PeerId) {
-        if let Some(peer) = self.connected.get_mut(&peer) {
-            peer.claim = None;
-            peer.failures = peer.failures.saturating_add(1);
+        if let Some(connected) = self.connected.get_mut(&peer) {
+            connected.claim = None;
         }
+        let is_known = self.failures.contains_key(&peer);
+        if !is_known && self.failures.len() >= limits::PEERS_MAX {
+            // Whoever failed least makes room: many that fail once hide nobody.
+            let least = self.failures.iter().min_by_key(|(_, failures)| **failures);
+            if let Some(least) = least.map(|(id, _)| *id) {
+                self.failures.remove(&least);
+            }
+        }
+        let failures = self.failures.entry(peer).or_default();
+        *failures = failures.saturating_add(1);
     }
 
     fn expire(&mut self, now_ms: u64) {
@@ -113,7 +145,8 @@ impl Peers {
             let (claimed, since_ms) = peer.claim?;
             let ready = claimed > from && now_ms >= ripe_ms(claimed, since_ms, first);
             let count = claimed.0.saturating_sub(from.0).min(limits::RANGE_BLOCKS_MAX).min(room);
-            (ready && !asked(*id)).then_some((peer.failures, *id, count))
+            let failures = self.failures.get(id).copied().unwrap_or_default();
+            (ready && !asked(*id)).then_some((failures, *id, count))
         });
         sources.min().map(|(_, id, count)| (id, count))
     }
@@ -203,7 +236,7 @@ impl Core {
         }));
     }
 
-    fn send_status(&self, to: PeerId, outputs: &mut Vec<Output>) {
+    pub(crate) fn send_status(&self, to: PeerId, outputs: &mut Vec<Output>) {
         let latest_of_receiver = self.peers.latest.get(&to).copied();
         let (height, view) = (self.round.height, self.round.view);
         let status = Status { height, view, latest_of_receiver };
@@ -224,6 +257,18 @@ impl Core {
 
     pub(crate) fn status_is_due(&self) -> bool {
         self.status_deadline().is_some_and(|due_ms| due_ms <= self.now_ms)
+    }
+
+    /// The height that others are deciding, above ours, for people who want to know how far it is:
+    /// more than f nodes say that they are as far, or everyone who is connected does.
+    pub fn claimed_height(&self) -> Option<Height> {
+        let connected = &self.peers.connected;
+        let claims = connected.values().filter_map(|peer| peer.claim);
+        let mut heights: Vec<Height> = claims.map(|(height, _)| height).collect();
+        heights.sort_unstable();
+        let believed = heights.iter().rev().nth(faults(self.config.validators.len()));
+        let by_all = heights.first().filter(|_| heights.len() == connected.len());
+        believed.or(by_all).copied()
     }
 
     /// The first height whose block would help us.
@@ -271,4 +316,19 @@ impl Core {
 /// Whether the peer's last answer is long enough ago.
 fn peer_may_be_answered(peers: &Peers, peer: PeerId, rested: impl Fn(u64) -> bool) -> bool {
     peers.connected.get(&peer).is_some_and(|peer| peer.answered_ms.is_none_or(rested))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_remembered_of_so_many_peers_and_of_the_worst_first() {
+        let mut peers = Peers::default();
+        let liar = PeerId(0);
+        (0..2).for_each(|_| peers.failed(liar));
+        (1..=2 * limits::PEERS_MAX as u64).for_each(|number| peers.failed(PeerId(number)));
+        assert_eq!(peers.failures.len(), limits::PEERS_MAX);
+        assert_eq!(peers.failures.get(&liar), Some(&2));
+    }
 }

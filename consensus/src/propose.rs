@@ -9,7 +9,6 @@ use tonle_model::vote::Justification;
 
 use crate::core::Core;
 use crate::face::Output;
-use crate::idle::patience_ms;
 use crate::round::{Batches, Build, Timer};
 use crate::slot::certified_block;
 
@@ -37,10 +36,9 @@ impl Core {
     }
 
     /// Proposes the notarized block again: the same header, the same hash. A leader that came by
-    /// the notarization first gives the finalization its time, more of it in every view, or slow
-    /// execution would make views pass for nothing.
+    /// the notarization first gives the finalization its time.
     fn propose_again(&mut self, outputs: &mut Vec<Output>) -> bool {
-        if self.propose_deadline().is_some_and(|at_ms| at_ms > self.now_ms) {
+        if self.round.awaits_finalization {
             return false;
         }
         let notarization = self.round.notarized.and_then(|view| self.round.slot(view));
@@ -53,15 +51,6 @@ impl Core {
             }
             _ => false,
         }
-    }
-
-    /// Until when the leader waits for the finalization.
-    pub(crate) fn propose_deadline(&self) -> Option<u64> {
-        let view = self.round.view;
-        let by_notarization = self.round.by_notarization && self.round.notarized == view.previous();
-        let waits = by_notarization && self.is_me(self.leader(view));
-        let wait_ms = patience_ms(self.config.delta_ms, view);
-        waits.then(|| self.round.entered_ms.saturating_add(wait_ms))
     }
 
     fn ask_to_build(&mut self, outputs: &mut Vec<Output>) -> bool {

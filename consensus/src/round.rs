@@ -86,8 +86,8 @@ pub(crate) struct Round {
     pub(crate) height: Height,
     pub(crate) view: View,
     pub(crate) entered_ms: u64,
-    /// Came to this view by the notarization of the one before.
-    pub(crate) by_notarization: bool,
+    /// Came to this view by the notarization of the one before, and waits for the finalization.
+    pub(crate) awaits_finalization: bool,
     pub(crate) slots: BTreeMap<View, Slot>,
     /// The highest notarized view.
     pub(crate) notarized: Option<View>,
@@ -120,7 +120,7 @@ impl Round {
             height,
             view: View(0),
             entered_ms: now_ms,
-            by_notarization: false,
+            awaits_finalization: false,
             slots: BTreeMap::new(),
             notarized: None,
             candidates: BTreeMap::new(),
@@ -159,7 +159,7 @@ impl Round {
     pub(crate) fn enter(&mut self, view: View, by_notarization: bool, now_ms: u64) {
         self.view = view;
         self.entered_ms = now_ms;
-        self.by_notarization = by_notarization;
+        self.awaits_finalization = by_notarization;
         self.pending = None;
         self.refused = false;
         self.timer = Timer::Disarmed;

@@ -8,7 +8,9 @@ pub mod certificate;
 pub mod encoded;
 pub mod frame;
 pub mod proof;
+pub mod request;
 pub mod script;
+pub mod snapshot;
 pub mod step;
 pub mod text;
 
@@ -27,6 +29,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("key", text::key),
     ("proof", proof::proof),
     ("query", encoded::query),
+    ("request", request::request),
+    ("snapshot", snapshot::snapshot),
     ("step", step::step),
     ("transaction", encoded::transaction),
     ("wire", encoded::wire),

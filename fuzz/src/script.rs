@@ -29,6 +29,11 @@ impl<'a> Script<'a> {
         usize::from(self.byte()) % bound.max(1)
     }
 
+    /// All that is left, as it is.
+    pub fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
+    }
+
     /// True once in `odds` values of a byte.
     pub fn rarely(&mut self, odds: u8) -> bool {
         self.byte() % odds == odds - 1

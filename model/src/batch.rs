@@ -139,6 +139,19 @@ impl Batch {
         }
     }
 
+    /// Checks the author's signature alone: for a batch that a quorum decided on. The digest that it
+    /// decided on covers all of a batch but this signature, and the quorum checked the members'.
+    pub fn verify_decided(
+        self,
+        chain: &ChainHash,
+        verifier: &Verifier,
+    ) -> Result<Verified<Self>, BatchError> {
+        match verify_author(chain, &self.reference(), &self.signature, verifier) {
+            true => Ok(Verified::vouch(self)),
+            false => Err(BatchError::AuthorSignature),
+        }
+    }
+
     /// How a header names this batch.
     pub fn reference(&self) -> BatchRef {
         BatchRef {
@@ -172,6 +185,12 @@ impl Batch {
     /// The encoded batch as it came.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// The block time after which none of its members can be in a block, in milliseconds.
+    pub fn expires_ms(&self) -> u64 {
+        let members = self.transactions.iter();
+        members.map(|member| member.payload().expires_ms).max().unwrap_or(0)
     }
 
     /// How many signatures its members carry.

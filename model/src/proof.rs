@@ -92,7 +92,7 @@ pub fn climb(leaf: Digest256, path: &[Sibling]) -> Digest256 {
 }
 
 /// A block, what it came to, and the quorum that says so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertifiedBlock {
     /// What was decided.
@@ -105,7 +105,11 @@ pub struct CertifiedBlock {
 
 impl CertifiedBlock {
     /// Checks that a quorum of these validators finalized this block with this result.
-    fn check(
+    ///
+    /// # Errors
+    ///
+    /// [`ProofError`]; it says which of the three does not fit the others.
+    pub fn check(
         &self,
         chain: &ChainHash,
         validators: &ValidatorSet,
@@ -130,7 +134,7 @@ impl CertifiedBlock {
 pub type ValidatorList = Bounded<Validator, { limits::VALIDATORS_MAX }>;
 
 /// A block after which others validate.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValidatorChange {
     /// The block, decided by those before.
@@ -308,32 +312,79 @@ impl Proof {
     }
 
     /// Follows the changes from the genesis to the validators of the block.
-    ///
-    /// A change that was left out would show: after it a quorum of those before signs nothing
-    /// higher, as long as they were honest then and their keys are still theirs.
     fn validators_in_force(
         &self,
         genesis: &Genesis,
         verifier: &Verifier,
     ) -> Result<ValidatorSet, ProofError> {
-        let mut validators = genesis.validators.clone();
-        let mut changed = Height(0);
-        for ValidatorChange { block, next_validators } in &self.validator_changes {
-            block.check(&self.chain, &validators, verifier)?;
+        let (first, changes) = (&genesis.validators, &self.validator_changes);
+        let succession = Succession::follow(&self.chain, first, changes, verifier)?;
+        let height = self.block.header.height;
+        let validators = succession.last();
+        match height > succession.changed()
+            && validator_set(&self.validators, height)? == *validators
+        {
+            true => Ok(validators.clone()),
+            false => Err(ProofError::Validators { height }),
+        }
+    }
+}
+
+/// Who validated when, as certified from the genesis on.
+///
+/// A change that was left out shows, unless those who signed later are a quorum of those before as
+/// well, under the same numbers: then both sets vouch for the same. Otherwise a quorum of those
+/// before signs nothing higher, as long as they were honest then and their keys are still theirs.
+#[derive(Debug, Clone)]
+pub struct Succession {
+    /// Each set that is no more, with the last height that it decided, ascending.
+    past: Vec<(Height, ValidatorSet)>,
+    last: ValidatorSet,
+}
+
+impl Succession {
+    /// Follows certified changes from the network and the validators of a genesis that the reader
+    /// trusts.
+    ///
+    /// # Errors
+    ///
+    /// [`ProofError`], if a change is not certified by the set before it, or changes nothing.
+    pub fn follow(
+        chain: &ChainHash,
+        first: &ValidatorSet,
+        changes: &[ValidatorChange],
+        verifier: &Verifier,
+    ) -> Result<Self, ProofError> {
+        let mut succession = Self { past: Vec::new(), last: first.clone() };
+        for ValidatorChange { block, next_validators } in changes {
+            block.check(chain, &succession.last, verifier)?;
             let height = block.header.height;
             let next = validator_set(next_validators, height)?;
             let follows = next.hash() == block.result.next_validators;
             // One that changes nothing could be put in and taken out at will.
-            if !follows || height <= changed || next == validators {
+            if !follows || height <= succession.changed() || next == succession.last {
                 return Err(ProofError::Validators { height });
             }
-            (validators, changed) = (next, height);
+            let before = std::mem::replace(&mut succession.last, next);
+            succession.past.push((height, before));
         }
-        let height = self.block.header.height;
-        match height > changed && validator_set(&self.validators, height)? == validators {
-            true => Ok(validators),
-            false => Err(ProofError::Validators { height }),
-        }
+        Ok(succession)
+    }
+
+    /// The height of the last change; 0 if those of the genesis still validate.
+    pub fn changed(&self) -> Height {
+        self.past.last().map_or(Height(0), |(height, _)| *height)
+    }
+
+    /// Those after the last change.
+    pub fn last(&self) -> &ValidatorSet {
+        &self.last
+    }
+
+    /// Those who decided a height.
+    pub fn at(&self, height: Height) -> &ValidatorSet {
+        let past = self.past.iter().find(|(last, _)| *last >= height);
+        past.map_or(&self.last, |(_, validators)| validators)
     }
 }
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded};
 use tokio::sync::watch;
+use tonle_model::key::PublicKey;
 use tonle_model::number::Height;
 use tonle_model::verify::Verifier;
+use tonle_wsv::state::WorldReader;
 
 use crate::board::Board;
 use crate::clock::Clock;
@@ -15,6 +17,7 @@ use crate::executor::{Executor, Listeners};
 use crate::metrics::Metrics;
 use crate::node::NodeError;
 use crate::open::{Opened, make_ready};
+use crate::pool::{Decided, Pool};
 use crate::sink::Sink;
 use crate::tracker::Tracker;
 use crate::verify_pool::{Checker, Interest, VerifyPool};
@@ -69,20 +72,22 @@ impl Assembly {
             verifier: self.verifier.clone(),
             world: opened.world.reader(),
             board: self.board.clone(),
+            snapshots: None,
         }
     }
 
-    /// The two that own what is on disk. `committed` hears of each height, and `resume_voting` is
-    /// an operator who vouches for this validator's past.
+    /// The two that own what is on disk. `committed` hears of each height, and `vouched` is
+    /// how far an operator vouches for what this validator said ([`tonle_consensus::Input::ResumeVoting`]).
     pub fn core(
         &self,
         opened: Opened,
         outbox: Box<dyn Outbox>,
         committed: watch::Sender<Height>,
-        resume_voting: bool,
+        vouched: Option<Height>,
     ) -> Result<(Driver, Executor), NodeError> {
         let ready = make_ready(&opened)?;
         let world = opened.world.reader();
+        self.recall(&ready.pool, &opened.key.public_key(), &world);
         let listeners =
             Listeners { tracker: self.tracker.clone(), committed, metrics: self.metrics.clone() };
         let (handle, executor) = Executor::new(opened.world, listeners, self.events.clone());
@@ -99,11 +104,25 @@ impl Assembly {
             outbox,
             executor: handle,
             headers: ready.headers,
-            resume_voting,
+            seen: ready.seen,
+            vouched,
             verifier: self.verifier.clone(),
             interest: self.interest.clone(),
             board: self.board.clone(),
         });
         Ok((driver, executor))
+    }
+
+    /// What was held before the start need not be checked again, and what this node's clients were
+    /// told is queued still is, unless the chain has passed its window.
+    fn recall(&self, pool: &Pool, own: &PublicKey, world: &WorldReader) {
+        pool.digests().for_each(|digest| self.interest.hold(*digest));
+        self.tracker.start(world.committed().timestamp_ms);
+        let now_ms = self.clock.now_ms();
+        let members = pool.of_author(own).flat_map(|batch| batch.transactions());
+        for member in members.filter(|member| !world.is_decided(member, now_ms)) {
+            // There is more room than an author's share has transactions.
+            let _taken = self.tracker.take(member.hash(), member.payload().expires_ms);
+        }
     }
 }

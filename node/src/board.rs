@@ -1,8 +1,11 @@
-//! What the driver shows to the rest of the node: numbers only, written by one thread and read by
-//! any.
+//! What the driver shows to the rest of the node: numbers, and why it does not vote; written by one
+//! thread and read by any.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
+use tonle_client::api::SyncProgress;
 use tonle_model::number::{Height, View};
 
 /// The board. Each number stands alone; readers need no consistent picture.
@@ -20,9 +23,12 @@ pub struct Board {
     bad_frames: AtomicU64,
     evidence: AtomicU64,
     alarms: AtomicU64,
-    observer: AtomicBool,
-    recovering: AtomicBool,
+    dropped_sources: AtomicU64,
+    observer: OnceLock<String>,
+    /// Not before the driver said so.
+    settled: AtomicBool,
     disk_full: AtomicBool,
+    sync: Mutex<Option<SyncProgress>>,
 }
 
 macro_rules! counters {
@@ -52,6 +58,8 @@ counters! {
     count_evidence, evidence, evidence;
     /// Alarms that an operator must hear of.
     count_alarm, alarms, alarms;
+    /// Peers that were dropped while this node joined from a snapshot.
+    count_dropped_source, dropped_sources, dropped_sources;
 }
 
 impl Board {
@@ -104,33 +112,53 @@ impl Board {
         self.passed_over.store(authors as u64, Relaxed);
     }
 
-    /// Blocks known to be finalized elsewhere and not yet here.
+    /// Blocks that wait until their height comes: those who sent them say that they are final.
     pub fn blocks_ahead(&self) -> u64 {
         self.blocks_ahead.load(Relaxed)
     }
 
-    /// This validator does not vote any more.
-    pub(crate) fn set_observer(&self) {
-        self.observer.store(true, Relaxed);
+    /// So many peers were dropped while this node joined.
+    pub(crate) fn add_dropped_sources(&self, count: u64) {
+        (0..count).for_each(|_| self.count_dropped_source());
+    }
+
+    /// This validator does not vote any more, for the first of the reasons that are given.
+    pub(crate) fn set_observer(&self, reason: String) {
+        self.observer.get_or_init(|| reason);
     }
 
     /// Whether it does not.
     pub fn is_observer(&self) -> bool {
-        self.observer.load(Relaxed)
+        self.observer.get().is_some()
+    }
+
+    /// Why it does not.
+    pub fn why_observer(&self) -> Option<&str> {
+        self.observer.get().map(String::as_str)
     }
 
     /// Whether the node still asks others for its own latest vote.
     pub(crate) fn set_recovering(&self, recovering: bool) {
-        self.recovering.store(recovering, Relaxed);
+        self.settled.store(!recovering, Relaxed);
     }
 
     /// Whether it does.
     pub fn is_recovering(&self) -> bool {
-        self.recovering.load(Relaxed)
+        !self.settled.load(Relaxed)
+    }
+
+    /// How far the node is with catching up, if it is far behind.
+    pub(crate) fn set_sync(&self, sync: Option<SyncProgress>) {
+        *self.sync.lock().unwrap_or_else(PoisonError::into_inner) = sync;
+    }
+
+    /// How far it is.
+    pub fn sync(&self) -> Option<SyncProgress> {
+        *self.sync.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the disk has less free space than the reserve.
-    pub(crate) fn set_disk_full(&self, full: bool) {
+    pub fn set_disk_full(&self, full: bool) {
         self.disk_full.store(full, Relaxed);
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Parser, ValueEnum};
 use serde::Deserialize;
 use tonle_model::key::PublicKey;
+use tonle_wsv::store::Database;
 
 /// Default free disk space below which a node takes nothing in, in MiB.
 const DISK_RESERVE_MB: u64 = 512;
@@ -44,10 +45,47 @@ pub struct Arguments {
     /// Free disk space to keep, in MiB; below it the node takes nothing in and votes nothing.
     #[arg(long, env = "TONLED_DISK_RESERVE_MB", value_name = "MIB")]
     pub disk_reserve_mb: Option<u64>,
+    /// How an empty data directory is filled: by executing all blocks from the genesis on, or from
+    /// a snapshot of the peers, checked against the genesis.
+    #[arg(long, env = "TONLED_JOIN", value_name = "HOW")]
+    pub join: Option<Join>,
     /// Vote although this validator's own past votes are not all known: only after making sure
     /// that no other copy of this validator runs or ran with this key.
     #[arg(long, env = "TONLED_RESUME_VOTING")]
     pub resume_voting: bool,
+    /// Do not start: put a damaged database away, so that the next start begins without it. The
+    /// chain is fetched from other nodes again, the state is made anew from the chain.
+    #[arg(long, value_name = "DATABASE")]
+    pub set_aside: Option<SetAside>,
+}
+
+/// A database that can be done without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SetAside {
+    /// The chain with this validator's votes, and the state with it.
+    Chain,
+    /// The state.
+    State,
+}
+
+impl From<SetAside> for Database {
+    fn from(which: SetAside) -> Self {
+        match which {
+            SetAside::Chain => Self::Chain,
+            SetAside::State => Self::State,
+        }
+    }
+}
+
+/// How an empty data directory is filled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Join {
+    /// By executing every block.
+    #[default]
+    Genesis,
+    /// From a snapshot of the peers, and the blocks after it.
+    Snapshot,
 }
 
 /// How log lines look.
@@ -72,6 +110,7 @@ struct File {
     log: Option<String>,
     log_format: Option<LogFormat>,
     disk_reserve_mb: Option<u64>,
+    join: Option<Join>,
     #[serde(default)]
     peers: Vec<Peer>,
     #[serde(default)]
@@ -111,8 +150,12 @@ pub struct Config {
     pub peers: Vec<Peer>,
     /// Nodes that may connect although they are no validators.
     pub observers: Vec<PublicKey>,
+    /// How an empty data directory is filled.
+    pub join: Join,
     /// An operator vouches for this validator's past.
     pub resume_voting: bool,
+    /// What to put away instead of starting.
+    pub set_aside: Option<SetAside>,
 }
 
 /// Why there is no configuration. Exit code 2.
@@ -170,7 +213,9 @@ impl Config {
             disk_reserve_bytes: reserve_mb.saturating_mul(1024 * 1024),
             peers: file.peers,
             observers: file.observers,
+            join: arguments.join.or(file.join).unwrap_or_default(),
             resume_voting: arguments.resume_voting,
+            set_aside: arguments.set_aside,
         })
     }
 }

@@ -18,20 +18,22 @@ use tonle_model::receipt::{Outcome, Void, VoidCode};
 use tonle_model::transaction::SignedTransaction;
 use tonle_model::verified::Verified;
 use tonle_wsv::chain::ChainReader;
-use tonle_wsv::state::{AdmitError, WorldReader};
+use tonle_wsv::state::{AdmitError, StateError, WorldReader};
 
 use crate::board::Board;
 use crate::clock::Clock;
 use crate::driver::{Event, EventSender};
 use crate::metrics::{Metrics, Sources};
 use crate::network::NetworkHandle;
-use crate::torii::{Node, Refusal, RefusalClass, Submitted};
+use crate::torii::{Known, Node, Refusal, RefusalClass, Submitted};
 use crate::tracker::{Take, Tracker};
 use crate::verify_pool::{Checked, VerifyPool};
 
 /// Undecided bytes of this node past which it takes nothing in: half of what an author may have,
 /// so that what is on its way always fits.
 const OWN_UNDECIDED_BYTES_MAX: u64 = tonle_model::limits::AUTHOR_UNDECIDED_BYTES_MAX as u64 / 2;
+/// Why a validator does not vote just after it started.
+const ASKING: &str = "asking the other validators for this one's latest vote";
 /// When to try again after 429 and 503.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -93,20 +95,23 @@ impl Gate {
         if let Some(known) = self.tracker.status(&hash) {
             return Ok(Some(Submitted { hash, known: Some(known) }));
         }
+        // Whoever is told to come back is not looked at first: it may come again and again.
+        if self.verify.is_behind() {
+            return Err(behind());
+        }
         match self.world.admit(transaction, now_ms) {
             Ok(()) => Ok(None),
             Err(AdmitError::Refused(refusal)) => {
-                let known = refusal.is_of_the_past().then(|| self.status_of(&hash)).flatten();
+                let known = match refusal.is_of_the_past() {
+                    true => self.status_of(&hash).map_err(|error| unreadable(&error))?,
+                    false => None,
+                };
                 match known {
                     Some(known) => Ok(Some(Submitted { hash, known: Some(known) })),
                     None => Err(refusal_of(&refusal)),
                 }
             }
-            Err(AdmitError::State(error)) => {
-                tracing::error!(%error, "cannot read the state");
-                let detail = "this node cannot read its state; try another node".to_owned();
-                Err(retry(RefusalClass::NotReady, "not_ready", detail))
-            }
+            Err(AdmitError::State(error)) => Err(unreadable(&error)),
         }
     }
 
@@ -115,7 +120,9 @@ impl Gate {
         if let Err(reason) = self.can_take_in() {
             return Err(retry(RefusalClass::NotReady, "not_ready", reason));
         }
-        if self.board.own_bytes() > OWN_UNDECIDED_BYTES_MAX || self.tracker.room() == 0 {
+        if self.board.own_bytes() > OWN_UNDECIDED_BYTES_MAX
+            || self.tracker.room(self.clock.now_ms()) == 0
+        {
             return Err(busy("more is waiting than this node takes"));
         }
         Ok(())
@@ -155,9 +162,9 @@ impl Gate {
         if count == 0 {
             return Vec::new();
         }
-        let behind = || vec![Err(busy("signature checks are behind")); count];
-        let Ok(receiver) = self.verify.transactions(unchecked) else { return behind() };
-        let Ok(checked) = receiver.await else { return behind() };
+        let refused = || vec![Err(behind()); count];
+        let Ok(receiver) = self.verify.transactions(unchecked) else { return refused() };
+        let Ok(checked) = receiver.await else { return refused() };
         let mut taken = Vec::with_capacity(count);
         let answers = checked.into_iter().map(|one| self.answer(one, &mut taken)).collect();
         let hashes: Vec<_> = taken.iter().map(|transaction| transaction.hash()).collect();
@@ -195,14 +202,14 @@ impl Gate {
         transactions.iter().map(|_| Err(refusal.clone())).collect()
     }
 
-    async fn wait(&self, hash: TransactionHash, deadline: Instant) -> Option<TransactionStatus> {
+    async fn wait(&self, hash: TransactionHash, deadline: Instant) -> Known {
         let Some(receiver) = self.tracker.wait(hash) else { return self.status_of(&hash) };
         // It may have been decided between the first look and the wait.
-        if let Some(status) = self.status_of(&hash).filter(TransactionStatus::is_final) {
-            return Some(status);
+        if let Some(status) = self.status_of(&hash)?.filter(TransactionStatus::is_final) {
+            return Ok(Some(status));
         }
         match tokio::time::timeout_at(deadline, receiver).await {
-            Ok(Ok(status)) => Some(status),
+            Ok(Ok(status)) => Ok(Some(status)),
             Ok(Err(_)) | Err(_) => self.status_of(&hash),
         }
     }
@@ -222,6 +229,13 @@ impl Gate {
             return Err("connected to no other node".into());
         }
         Ok(())
+    }
+
+    /// Why this validator does not vote, if it is one and does not.
+    fn not_voting(&self) -> Option<String> {
+        let is_recovering = self.role() == NodeRole::Recovering;
+        let reason = self.board.why_observer().unwrap_or(ASKING);
+        is_recovering.then(|| reason.to_owned())
     }
 
     fn role(&self) -> NodeRole {
@@ -267,12 +281,22 @@ fn void_detail(void: &Void) -> String {
     }
 }
 
+fn unreadable(error: &StateError) -> Refusal {
+    tracing::error!(%error, "cannot read the state");
+    let detail = "this node cannot read its state; try another node".to_owned();
+    retry(RefusalClass::NotReady, "not_ready", detail)
+}
+
 fn refuse(class: RefusalClass, code: &'static str, detail: String) -> Refusal {
     Refusal { code, class, detail, retry_after: None }
 }
 
 fn busy(reason: &str) -> Refusal {
     retry(RefusalClass::Busy, "busy", format!("{reason}; try again in a second"))
+}
+
+fn behind() -> Refusal {
+    busy("signature checks are behind")
 }
 
 fn retry(class: RefusalClass, code: &'static str, detail: String) -> Refusal {
@@ -284,24 +308,20 @@ impl Node for Gate {
         Box::pin(self.take_in(transactions))
     }
 
-    fn status_of(&self, hash: &TransactionHash) -> Option<TransactionStatus> {
-        let recorded = self.world.transaction(hash).ok().flatten();
-        let Some(found) = recorded else { return self.tracker.status(hash) };
+    fn status_of(&self, hash: &TransactionHash) -> Known {
+        let recorded = self.world.transaction(hash)?;
+        let Some(found) = recorded else { return Ok(self.tracker.status(hash)) };
         let (height, index) = (found.height, found.index);
-        Some(match found.receipt.outcome {
+        Ok(Some(match found.receipt.outcome {
             Outcome::Applied => TransactionStatus::Committed { height, index },
             Outcome::Rejected { code, step } => {
                 let detail = found.detail.clone();
                 TransactionStatus::Rejected { code, detail, height, index, step }
             }
-        })
+        }))
     }
 
-    fn wait_for(
-        &self,
-        hash: TransactionHash,
-        deadline: Instant,
-    ) -> BoxFuture<'_, Option<TransactionStatus>> {
+    fn wait_for(&self, hash: TransactionHash, deadline: Instant) -> BoxFuture<'_, Known> {
         Box::pin(self.wait(hash, deadline))
     }
 
@@ -312,6 +332,7 @@ impl Node for Gate {
             chain: self.chain_hash,
             name: self.name.clone(),
             role: self.role(),
+            not_voting: self.not_voting(),
             height: committed.height,
             hash: committed.block,
             state_root: committed.result.state_root,
@@ -320,7 +341,8 @@ impl Node for Gate {
             peers: u32::try_from(self.network.connected().len()).unwrap_or(u32::MAX),
             pool: PoolStatus { transactions: self.tracker.queued() as u64, bytes },
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            syncing: self.board.blocks_ahead() > 0,
+            syncing: self.board.blocks_ahead() > 0 || self.board.sync().is_some(),
+            sync: self.board.sync(),
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             synced_writes: true,
             demo: self.demo,
@@ -337,9 +359,10 @@ impl Node for Gate {
             ));
         }
         if self.role() == NodeRole::Recovering && !self.board.is_observer() {
-            return Err("asking the other validators for this one's latest vote".into());
+            return Err(ASKING.into());
         }
-        if self.board.blocks_ahead() > crate::wire::RANGE_BLOCKS_MAX as u64 {
+        // What more than f say, or all: one peer alone must not have this node taken for behind.
+        if self.board.sync().is_some() {
             return Err("catching up with the other nodes".into());
         }
         Ok(())

@@ -20,6 +20,7 @@ pub mod outbox;
 pub mod pool;
 mod priority;
 pub mod sink;
+pub mod snapshot;
 pub mod torii;
 pub mod tracker;
 pub mod verify_pool;

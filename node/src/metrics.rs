@@ -101,6 +101,11 @@ impl Metrics {
         counter("tonle_bad_frames", "Frames that are no message", board.bad_frames());
         counter("tonle_evidence", "Contradicting signatures seen", board.evidence());
         counter("tonle_alarms", "Alarms", board.alarms());
+        counter(
+            "tonle_snapshot_sources_dropped",
+            "Peers that lied or fell silent while this node joined",
+            board.dropped_sources(),
+        );
         let net = network.counters();
         for (name, help, one) in [
             ("refused_peers", "Peers that are not let in", &net.refused_peers),
@@ -134,7 +139,7 @@ impl Metrics {
         gauge("tonle_pool_bytes", "Bytes of undecided batches", pool_bytes);
         gauge("tonle_authors_passed_over", "Their batches were mostly void", board.passed_over());
         gauge("tonle_queued", "Own transactions not yet decided", tracker.queued() as u64);
-        gauge("tonle_blocks_ahead", "Finalized elsewhere, not here", board.blocks_ahead());
+        gauge("tonle_blocks_ahead", "Sent as final, not yet here", board.blocks_ahead());
         gauge("tonle_peers", "Connected nodes", network.connected().len() as u64);
         gauge("tonle_disk_bytes", "Size of the databases", self.disk_bytes(data_dir));
         gauge("process_resident_memory_bytes", "Resident memory", resident_bytes());

@@ -13,6 +13,7 @@ use tonle_wsv::state::WorldReader;
 use crate::board::Board;
 use crate::driver::{Event, EventSender};
 use crate::network::{Flow, Lane, NetworkSink, Verdict};
+use crate::snapshot::Requests;
 use crate::verify_pool::VerifyPool;
 use crate::wire::{Announcement, Wire};
 
@@ -30,6 +31,8 @@ pub struct Sink {
     pub world: WorldReader,
     /// Counts what is wrong.
     pub board: Arc<Board>,
+    /// To the thread that serves snapshots, if there is one.
+    pub snapshots: Option<Requests>,
 }
 
 impl Sink {
@@ -62,6 +65,12 @@ impl NetworkSink for Sink {
                 Ok(()) => Flow::Accepted,
                 Err(_busy) => Flow::Busy,
             },
+            Ok(Wire::Snapshot(message)) => {
+                if let Some(snapshots) = &self.snapshots {
+                    snapshots.put(peer, &message);
+                }
+                Flow::Accepted
+            }
             Ok(wire) => self.put(Event::Message { from: peer, wire: Box::new(wire) }),
             Err(error) => {
                 tracing::warn!(%peer, %error, "sent a frame that is no message");

@@ -36,6 +36,8 @@ struct Inner {
     waiters: HashMap<TransactionHash, Vec<oneshot::Sender<TransactionStatus>>>,
     block_time_ms: u64,
     swept_ms: u64,
+    /// When room was last made, by the clock.
+    cleared_ms: u64,
 }
 
 /// The list. Shared by the gate, which adds, the executor, which decides, and Torii, which asks.
@@ -45,6 +47,11 @@ pub struct Tracker {
 }
 
 impl Tracker {
+    /// The node starts with the chain at this block time: what has expired by then is not queued.
+    pub fn start(&self, block_time_ms: u64) {
+        self.lock().block_time_ms = block_time_ms;
+    }
+
     /// Notes a transaction as taken in. Only once its signatures are checked: a forged copy must
     /// not keep the true one out.
     pub fn take(&self, hash: TransactionHash, expires_ms: u64) -> Take {
@@ -64,9 +71,16 @@ impl Tracker {
         self.lock().taken.remove(hash);
     }
 
-    /// How many more would fit.
-    pub fn room(&self) -> usize {
-        QUEUED_MAX.saturating_sub(self.lock().taken.len())
+    /// How many more would fit. While a height lasts, block time passes nothing: what expired long
+    /// ago by the clock then makes room, and is not remembered as expired.
+    pub fn room(&self, clock_ms: u64) -> usize {
+        let mut inner = self.lock();
+        let is_due = clock_ms >= inner.cleared_ms.saturating_add(SWEEP_MS);
+        if inner.taken.len() >= QUEUED_MAX && is_due {
+            inner.cleared_ms = clock_ms;
+            inner.forget(clock_ms);
+        }
+        QUEUED_MAX.saturating_sub(inner.taken.len())
     }
 
     /// How many are undecided.
@@ -147,7 +161,7 @@ impl Inner {
     fn sweep(&mut self) {
         let now_ms = self.block_time_ms;
         self.swept_ms = now_ms;
-        self.taken.retain(|_, expires_ms| expires_ms.saturating_add(EXPIRED_KEPT_MS) > now_ms);
+        self.forget(now_ms);
         let waiting: Vec<TransactionHash> = self.waiters.keys().copied().collect();
         for hash in waiting {
             if self.taken.get(&hash).is_some_and(|expires_ms| now_ms > *expires_ms) {
@@ -155,6 +169,11 @@ impl Inner {
             }
         }
         self.drop_closed_waiters();
+    }
+
+    /// Forgets what expired long before a time.
+    fn forget(&mut self, now_ms: u64) {
+        self.taken.retain(|_, expires_ms| expires_ms.saturating_add(EXPIRED_KEPT_MS) > now_ms);
     }
 
     fn drop_closed_waiters(&mut self) {
@@ -186,6 +205,35 @@ mod tests {
         assert_eq!(tracker.status(&hash(1)), Some(TransactionStatus::Expired));
         tracker.committed(101 + EXPIRED_KEPT_MS, std::iter::empty(), std::iter::empty());
         assert_eq!(tracker.status(&hash(1)), None);
+    }
+
+    #[test]
+    fn what_expired_before_the_start_is_not_queued_after_it() {
+        let tracker = Tracker::default();
+        tracker.start(101);
+        for (number, expires_ms) in [(1, 100), (2, 101)] {
+            assert_eq!(tracker.take(hash(number), expires_ms), Take::Taken);
+        }
+        assert_eq!(tracker.status(&hash(1)), Some(TransactionStatus::Expired));
+        assert_eq!(tracker.status(&hash(2)), Some(TransactionStatus::Queued));
+    }
+
+    #[test]
+    fn what_expired_long_ago_makes_room_while_no_block_comes() {
+        let tracker = Tracker::default();
+        let name = |number: usize| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&number.to_le_bytes());
+            TransactionHash(Digest256(bytes))
+        };
+        for number in 0..QUEUED_MAX {
+            assert_eq!(tracker.take(name(number), 1_000), Take::Taken);
+        }
+        assert_eq!(tracker.take(name(QUEUED_MAX), 1_000), Take::Full);
+        let forgotten_ms = 1_000 + EXPIRED_KEPT_MS;
+        assert_eq!(tracker.room(forgotten_ms - SWEEP_MS), 0);
+        assert_eq!(tracker.room(forgotten_ms - 1), 0, "it was looked through a moment ago");
+        assert_eq!(tracker.room(forgotten_ms), QUEUED_MAX);
     }
 
     #[test]

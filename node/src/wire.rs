@@ -14,6 +14,7 @@ use tonle_model::hash::{BatchDigest, BlockHash};
 use tonle_model::key::Signature;
 use tonle_model::number::Height;
 use tonle_model::vote::Certificate;
+use tonle_wsv::state::snapshot::{Offer, PartId};
 
 /// Most batches asked for in one message.
 pub const REQUESTED_BATCHES_MAX: usize = 64;
@@ -45,7 +46,7 @@ pub enum Wire {
     Consensus(Box<Message>),
     /// A batch, encoded.
     #[codec(index = 1)]
-    Batch(RawBatch),
+    Batch(RawBytes),
     /// Please send these batches.
     #[codec(index = 2)]
     GetBatches(Bounded<BatchRequest, REQUESTED_BATCHES_MAX>),
@@ -77,21 +78,44 @@ pub enum Wire {
     /// These batches exist and are work: said to neighbours when nothing moves (rule 7).
     #[codec(index = 8)]
     Announce(Bounded<Announcement, ANNOUNCED_BATCHES_MAX>),
+    /// About snapshots: see [`crate::snapshot`].
+    #[codec(index = 9)]
+    Snapshot(SnapshotMessage),
 }
 
-/// An encoded batch: everything to the end of the frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RawBatch(pub Bytes);
+/// What a node that joins from a snapshot and its sources say to each other.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum SnapshotMessage {
+    /// What do you offer?
+    #[codec(index = 0)]
+    GetOffer,
+    /// This; nothing if there is only the genesis.
+    #[codec(index = 1)]
+    Offer(Option<Offer>),
+    /// Please send a part of the snapshot of a height.
+    #[codec(index = 2)]
+    GetPart(Height, PartId),
+    /// The part asked for.
+    #[codec(index = 3)]
+    Part(Height, PartId, RawBytes),
+    /// That snapshot is not held any more, or has no such part: ask for an offer again.
+    #[codec(index = 4)]
+    NoPart(Height, PartId),
+}
 
-impl Encode for RawBatch {
+/// Everything to the end of the frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawBytes(pub Bytes);
+
+impl Encode for RawBytes {
     fn encode_to<O: Output + ?Sized>(&self, output: &mut O) {
         output.write(&self.0);
     }
 }
 
-impl Decode for RawBatch {
+impl Decode for RawBytes {
     fn decode<I: Input>(input: &mut I) -> Result<Self, Error> {
-        let length = input.remaining_len()?.ok_or("a batch ends with its frame")?;
+        let length = input.remaining_len()?.ok_or("these bytes end with their frame")?;
         let mut bytes = vec![0; length];
         input.read(&mut bytes)?;
         Ok(Self(bytes.into()))
@@ -107,7 +131,7 @@ impl Wire {
     /// Reads a frame. A batch stays a view into it.
     pub fn from_frame(frame: &Bytes) -> Result<Self, DecodeError> {
         match frame.first() {
-            Some(&BATCH_KIND) => Ok(Self::Batch(RawBatch(frame.slice(1..)))),
+            Some(&BATCH_KIND) => Ok(Self::Batch(RawBytes(frame.slice(1..)))),
             _ => decode::all(frame),
         }
     }
@@ -135,13 +159,24 @@ pub struct Announcement {
 mod tests {
     use super::*;
     use tonle_model::hash::Digest256;
+    use tonle_wsv::state::snapshot::{PART_BYTES_MAX, WindowPlace};
 
     #[test]
     fn a_batch_frame_is_the_batch_behind_its_kind() {
-        let raw = Wire::Batch(RawBatch(Bytes::from_static(b"batch")));
+        let raw = Wire::Batch(RawBytes(Bytes::from_static(b"batch")));
         let frame = raw.to_frame();
         assert_eq!(&frame[..], b"\x01batch");
         assert_eq!(Wire::from_frame(&frame), Ok(raw));
+    }
+
+    #[test]
+    fn the_longest_part_fits_into_a_frame() {
+        let place = WindowPlace { height: Height(u64::MAX), item: u16::MAX };
+        let bytes = RawBytes(vec![7; PART_BYTES_MAX].into());
+        let part = SnapshotMessage::Part(Height(u64::MAX), PartId::Window(place), bytes);
+        let frame = Wire::Snapshot(part.clone()).to_frame();
+        assert!(frame.len() <= crate::network::FRAME_BYTES_MAX);
+        assert_eq!(Wire::from_frame(&frame), Ok(Wire::Snapshot(part)));
     }
 
     #[test]

@@ -100,13 +100,9 @@ def check_queries(v):
 
 def check_batches(v):
     for case in v:
-        members = [*map(transaction, case["transactions"])]
-        head = key(case["author"]) + u64(case["seq"])
-        root = merkle([tagged("batch.leaf.v1", one) for one in members])
-        digest = tagged("batch.v1", head, u32(len(members)), root)
+        digest = batch_digest(case)
         signing = tagged("batch.signature.v1", hexed(case["chain"]), digest)
-        same(head + compact(len(members)) + b"".join(members) + hexed(case["signature"]),
-             case["scale"])
+        same(batch(case), case["scale"])
         same(digest, case["digest"]); same(signing, case["signing_hash"])
         signed(case["author"], signing, case["signature"])
         scaled(batch_ref, case["reference"])
@@ -174,11 +170,54 @@ def check_state(v):
     for case in v["entries"]:
         same(state_key(case["kind"], case["about"]), case["key"])
         same(state[case["kind"]][1](case["json"]), case["value"])
-        parts = [raw(hexed(case[part])) for part in ("key", "value", "next")]
-        same(tagged("state.leaf.v1", *parts), case["leaf"])
+        same(tagged("state.leaf.v1", state_row(case)), case["leaf"])
     following = [case["key"] for case in v["entries"]][1:] + [""]
     same([case["next"] for case in v["entries"]], following)
     same(tagged("state.leaf.v1", b"\0\0\0"), v["removed"]["leaf"])
+
+def check_snapshot(v):
+    outcomes = listed(option(lambda outcome: {"applied": b"\0"}[outcome["status"]]))
+    def item(one):
+        if "block" not in one: return b"\1" + raw(batch(one))
+        return b"\0" + certified_block(one["block"]) + outcomes(one["outcomes"])
+    parts = [manifest(v["manifest"])]
+    parts += [b"".join(raw(state_row(row)) for row in piece) for piece in v["pieces"]]
+    parts += [b"".join(map(item, v["window"]))]
+    framed = b"".join(u32(len(part)) + part for part in parts)
+    same(b"tonle snapshot 1" + offer(v["offer"]) + framed, v["file"])
+    same(tagged("chain.v1", genesis(v["genesis"])), v["offer"]["chain"])
+    last = v["manifest"]["block"]
+    leaves = [[tagged("state.leaf.v1", state_row(row)) for row in piece] for piece in v["pieces"]]
+    same([merkle(piece).hex() for piece in leaves],
+         [piece["root"] for piece in v["manifest"]["pieces"]])
+    same([(len(piece) - 1).bit_length() for piece in leaves],
+         [piece["level"] for piece in v["manifest"]["pieces"]])
+    same(merkle(sum(leaves, [])), last["result"]["state_root"])
+    same(sum(map(len, leaves)), v["manifest"]["slots"])
+    blocks = [one for one in v["window"] if "block" in one]
+    batches = iter([one for one in v["window"] if "block" not in one])
+    same(blocks[0]["block"], last)
+    named = last["finalization"]["ballot"]["kind"]["finalize"]
+    for one in blocks:
+        head, result, proof = (one["block"][part] for part in ("header", "result", "finalization"))
+        hashes = {"block": tagged("block.v1", header(head)).hex(),
+                  "result": tagged("result.v1", block_result(result)).hex()}
+        same(hashes, named); same(hashes, proof["ballot"]["kind"]["finalize"])
+        named = {"block": head["parent"], "result": head["parent_result"]}
+        own = [next(batches) for _ in head["batches"]]
+        same([batch_digest(held).hex() for held in own],
+             [ref["digest"] for ref in head["batches"]])
+        members = [member["payload"] for held in own for member in held["transactions"]]
+        same(len(members), len(one["outcomes"]))
+        receipts = [tagged("receipt.v1", tagged("transaction.v1", payload(member)), b"\0")
+                    for member, outcome in zip(members, one["outcomes"]) if outcome]
+        same(merkle(receipts), result["receipts_root"])
+    changed = [change["block"]["header"]["height"] for change in v["manifest"]["changes"]]
+    same(changed, [1]); same(head["height"], 1)
+    same(named["block"], tagged("block.v1", header({
+        "chain": head["chain"], "height": 0, "parent": "00" * 32, "parent_result": "00" * 32,
+        "timestamp_ms": v["genesis"]["created_ms"], "proposer": 0, "proposed_view": 0,
+        "batches": []})).hex())
 
 def main():
     for name in [name[6:] for name in globals() if name.startswith("check_")]:

@@ -213,6 +213,13 @@ def state_key(kind, about):
             + int(amount).to_bytes(16, "big") + expires_ms.to_bytes(8, "big"))
 
 block_result = struct(state_root=hexed, receipts_root=hexed, next_validators=hexed)
+certified_block = struct(header=header, result=block_result, finalization=certificate)
+offer = struct(chain=hexed, height=u64, manifest_parts=u32)
+manifest = struct(block=certified_block,
+                  changes=listed(struct(block=certified_block, next_validators=validator_set)),
+                  slots=u64, pieces=listed(struct(level=u8, root=hexed)))
+def state_row(entry): return b"".join(raw_hex(entry[part]) for part in ("key", "value", "next"))
+
 sibling = variant(left=(0, hexed), right=(1, hexed))
 applied_proof = struct(payload=raw_hex, path=listed(sibling), result=block_result,
                        finalization=certificate)
@@ -228,3 +235,11 @@ def merkle(level):
         pairs = [level[i:i + 2] for i in range(0, len(level), 2)]
         level = [tagged("node.v1", *pair) if len(pair) == 2 else pair[0] for pair in pairs]
     return level[0] if level else tagged("empty.v1")
+
+def batch(v):
+    members = [*map(transaction, v["transactions"])]
+    return (key(v["author"]) + u64(v["seq"]) + compact(len(members)) + b"".join(members)
+            + hexed(v["signature"]))
+def batch_digest(v):
+    leaves = [tagged("batch.leaf.v1", transaction(one)) for one in v["transactions"]]
+    return tagged("batch.v1", key(v["author"]) + u64(v["seq"]), u32(len(leaves)), merkle(leaves))

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
 use tonle_client::Client;
 use tonle_model::hash::ChainHash;
 
@@ -208,15 +209,23 @@ impl Drop for Localnet {
     }
 }
 
-/// A program built beside this test.
+/// For what a test asks of nodes itself, one thing after the other. Nothing goes on in it meanwhile.
+pub fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// A program built beside this one, or beside the directory of this test.
 pub fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a path");
-    let directory = test.ancestors().nth(2).unwrap_or(Path::new("."));
-    let path = directory.join(name);
-    if !path.exists() {
-        eprintln!("{} is missing: run `cargo build --release` first", path.display());
+    let own = std::env::current_exe().expect("a path");
+    let places = own.ancestors().skip(1).take(2).map(|directory| directory.join(name));
+    let there: Vec<PathBuf> = places.collect();
+    match there.iter().find(|path| path.is_file()) {
+        Some(path) => path.clone(),
+        None => {
+            eprintln!("{name} is missing: run `cargo build --release` first");
+            there.last().cloned().unwrap_or_else(|| Path::new(name).to_owned())
+        }
     }
-    path
 }
 
 fn text(value: &Value) -> String {

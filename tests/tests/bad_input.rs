@@ -10,14 +10,10 @@ use tonle_model::instruction::Instruction;
 use tonle_model::key::KeyPair;
 use tonle_model::transaction::{Payload, Transaction};
 use tonle_tests::ledger::{assert_sound, supply_in_hands};
-use tonle_tests::localnet::Localnet;
+use tonle_tests::localnet::{Localnet, runtime};
 use tonle_tests::payments::{payload, payment, transfer};
 
 const WAIT: Duration = Duration::from_secs(10);
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
-}
 
 fn sok(payload: Payload) -> Transaction {
     payload.sign(&[&KeyPair::demo("sok@aclb")])

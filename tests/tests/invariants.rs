@@ -10,7 +10,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("wsv", &["model"]),
     ("client", &["model"]),
     ("node", &["model", "consensus", "wsv", "client"]),
-    ("cli", &["model", "client"]),
+    ("cli", &["model", "client", "wsv"]),
     ("tests", &["model", "consensus", "wsv", "client", "node", "cli"]),
 ];
 
@@ -469,6 +469,38 @@ fn every_route_stands_in_the_book() {
         let shown = route.replace("/v1/blocks/{id}", "/v1/blocks/{height or hash}");
         assert!(page.contains(&shown), "api.md says nothing of {route}");
     }
+}
+
+/// Each answer to an attack names the tests that show it.
+#[test]
+fn the_tests_of_the_security_page_exist() {
+    let page = read("docs/src/security.md");
+    let tests = page.lines().filter(|line| line.starts_with("| ") && line.contains('`'));
+    let last_cells = tests.filter_map(|line| line.trim_end_matches('|').rsplit('|').next());
+    let named: BTreeSet<&str> =
+        last_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(named.contains("a_hash_applies_once") && named.len() > 50, "{named:?}");
+    let texts: Vec<String> = sources(&crates()).into_iter().map(|source| source.text).collect();
+    let exists = |name: &&str| texts.iter().any(|text| is_test(text, name));
+    let missing: Vec<&str> = named.into_iter().filter(|name| !exists(name)).collect();
+    assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
+
+/// Whether a text has a function of this name that is run as a test.
+fn is_test(text: &str, name: &str) -> bool {
+    let functions = [format!("fn {name}("), format!("async fn {name}(")];
+    let lines: Vec<&str> = text.lines().map(str::trim_start).collect();
+    let at = lines.iter().position(|line| functions.iter().any(|start| line.starts_with(start)));
+    let before = lines.iter().take(at.unwrap_or(0)).rev();
+    let mut attributes = before.take_while(|line| line.starts_with("#["));
+    attributes.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
+}
+
+#[test]
+fn a_function_is_a_test_if_its_attributes_say_so() {
+    let text = "fn a() {}\n#[test]\nfn b() {}\n    #[tokio::test]\n    async fn c() {}\nfn d() {}";
+    let tests: Vec<_> = ["a", "b", "c", "d", "e"].map(|name| is_test(text, name)).into();
+    assert_eq!(tests, [false, true, true, false, false]);
 }
 
 /// The worked example of the book is the vector.

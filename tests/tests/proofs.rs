@@ -24,15 +24,11 @@ use tonle_model::proof::{
 use tonle_model::transaction::Transaction;
 use tonle_model::validators::{Validator, ValidatorSet};
 use tonle_model::vote::{Ballot, Certificate, Vote, VoteKind};
-use tonle_tests::localnet::Localnet;
+use tonle_tests::localnet::{Localnet, runtime};
 use tonle_tests::payments::{now_ms, payload, payment, transfer};
 
 const WAIT: Duration = Duration::from_secs(10);
 const EXPIRES_IN_MS: u64 = 600_000;
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
-}
 
 async fn settled(client: &Client, transaction: &Transaction) -> TransactionHash {
     let reply = client.submit(transaction).await.expect("taken in");

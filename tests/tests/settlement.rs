@@ -18,6 +18,7 @@ use tonle_tests::payments::{ACCOUNTS, payment};
 const WAIT: Duration = Duration::from_secs(10);
 const KILL_CYCLES: usize = 20;
 
+/// Payers go on in it while the test does something else.
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }

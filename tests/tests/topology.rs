@@ -4,7 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tonle_client::api::TransactionStatus;
-use tonle_tests::localnet::{Localnet, binary};
+use tonle_tests::localnet::{Localnet, binary, runtime};
 use tonle_tests::payments::payment;
 
 /// Ends with the test.
@@ -52,10 +52,6 @@ fn start_with(net: &Localnet, links: [&[usize]; 4]) -> Vec<Node> {
 fn linked(net: &Localnet, links: [&[usize]; 4]) -> bool {
     let peers = |index| runtime().block_on(net.client(index).node_status()).map(|one| one.peers);
     (0..4).all(|index| peers(index).is_ok_and(|peers| peers as usize == links[index].len()))
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 fn metric(net: &Localnet, index: usize, name: &str) -> Option<u64> {

@@ -4,12 +4,19 @@
 //! changing a vector on purpose: `TONLE_BLESS=1 cargo test --release -p tonle-tests --test vectors`
 //! writes them anew. `tests/python/check_vectors.py` reproduces them without any of our code.
 
+// What the fuzzer spoils is shown here as it is.
+#[path = "../../fuzz/src/snapshot/form.rs"]
+mod form;
+#[path = "../../fuzz/src/snapshot/node.rs"]
+mod node;
 #[path = "vectors/objects.rs"]
 mod objects;
 #[path = "vectors/primitives.rs"]
 mod primitives;
 #[path = "vectors/samples.rs"]
 mod samples;
+#[path = "vectors/snapshot.rs"]
+mod snapshot;
 #[path = "vectors/state.rs"]
 mod state;
 
@@ -80,6 +87,7 @@ fn files() -> Vec<(&'static str, Value)> {
         ("receipts", objects::receipts()),
         ("genesis", objects::genesis()),
         ("state", state::state()),
+        ("snapshot", snapshot::snapshot()),
     ]
 }
 

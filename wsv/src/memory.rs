@@ -21,6 +21,7 @@ struct Contents {
     /// What was written since, in order.
     unsynced: Vec<Changes>,
     disk: Disk,
+    failure: Option<Failure>,
 }
 
 /// How the disk is.
@@ -32,6 +33,15 @@ enum Disk {
     Broken,
     /// Power fails in the next write that is to be synced, which is on the disk then or is not.
     LosingPower { lands: bool },
+}
+
+/// What became of a write that did not succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The disk reported an error.
+    Error,
+    /// Power failed in the middle of it.
+    PowerLost,
 }
 
 impl Contents {
@@ -90,6 +100,11 @@ impl MemoryStore {
     /// Whether writes fail, or the next one will.
     pub fn is_broken(&self) -> bool {
         self.contents().disk != Disk::Sound
+    }
+
+    /// How the first write failed of those that did since this was last asked, if any did.
+    pub fn take_failure(&self) -> Option<Failure> {
+        self.contents().failure.take()
     }
 
     /// What is on the disk now, on another disk.
@@ -177,9 +192,13 @@ impl Store for MemoryStore {
         let mut contents = self.contents();
         let failed = Err(StoreError::Io("the disk failed".into()));
         match (contents.disk, durability) {
-            (Disk::Broken, _) => return failed,
+            (Disk::Broken, _) => {
+                contents.failure.get_or_insert(Failure::Error);
+                return failed;
+            }
             (Disk::LosingPower { lands }, Durability::Synced) => {
                 contents.disk = Disk::Broken;
+                contents.failure.get_or_insert(Failure::PowerLost);
                 if lands {
                     contents.sync(changes);
                 }
@@ -193,5 +212,48 @@ impl Store for MemoryStore {
             Durability::Synced => contents.sync(changes),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(store: &MemoryStore, durability: Durability) -> bool {
+        let mut changes = Changes::default();
+        changes.put(Table::Records, b"key", b"value");
+        store.write(&changes, durability).is_ok()
+    }
+
+    fn is_on_disk(store: &MemoryStore) -> bool {
+        !store.durable_values(Table::Records, b"key").is_empty()
+    }
+
+    #[test]
+    fn a_disk_that_nothing_was_written_to_did_not_fail() {
+        let store = MemoryStore::new();
+        store.break_writes();
+        assert!(store.is_broken());
+        assert_eq!(store.take_failure(), None);
+        assert!(!write(&store, Durability::Unsynced));
+        assert_eq!(store.take_failure(), Some(Failure::Error));
+        assert_eq!(store.take_failure(), None, "it was told once");
+        store.repair();
+        assert!(write(&store, Durability::Synced));
+        assert_eq!(store.take_failure(), None);
+    }
+
+    #[test]
+    fn power_fails_in_a_synced_write_alone_and_errors_follow() {
+        for lands in [false, true] {
+            let store = MemoryStore::new();
+            store.lose_power_in_next_sync(lands);
+            assert!(write(&store, Durability::Unsynced));
+            assert_eq!(store.take_failure(), None);
+            assert!(!write(&store, Durability::Synced));
+            assert!(!write(&store, Durability::Synced));
+            assert_eq!(store.take_failure(), Some(Failure::PowerLost), "the first");
+            assert_eq!(is_on_disk(&store), lands);
+        }
     }
 }

@@ -5,12 +5,21 @@
 //! the twin only, for whoever does not keep a node's data (docs/decisions/0015-fuzzing.md).
 
 #[cfg(feature = "disk")]
+pub(crate) mod lock;
+#[cfg(feature = "disk")]
+mod logs;
+#[cfg(feature = "disk")]
 mod rocks;
+mod watched;
 
+use std::fmt;
 use std::ops::ControlFlow;
 
 #[cfg(feature = "disk")]
+pub use logs::Cut;
+#[cfg(feature = "disk")]
 pub use rocks::RocksStore;
+pub use watched::{OnFailure, WatchedStore};
 
 /// Which of a node's two databases (consensus.md, What is durable before what).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +28,22 @@ pub enum Database {
     Chain,
     /// The world state, receipts and indexes; redone from the chain after a crash.
     State,
+}
+
+impl Database {
+    /// Its directory, and what people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chain => "chain",
+            Self::State => "state",
+        }
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
 }
 
 /// One ordered table. Keys compare as bytes.
@@ -36,6 +61,8 @@ pub enum Table {
     BlockHeights,
     /// Chain: (height, validator) to what the validator signed against the rules.
     Evidence,
+    /// Chain: validator to its latest vote that was seen here.
+    Seen,
     /// Chain: what stands once.
     ChainMeta,
     /// State: slot to a leaf of the state tree (key, value, next key).
@@ -62,18 +89,20 @@ pub enum Table {
     StateMeta,
 }
 
-#[cfg(feature = "disk")]
 impl Table {
-    const CHAIN: &[Self] = &[
+    /// Those of the chain, the last of which has a row since before the others had any.
+    pub(crate) const CHAIN: &[Self] = &[
         Self::Records,
         Self::Batches,
         Self::Undecided,
         Self::Blocks,
         Self::BlockHeights,
         Self::Evidence,
+        Self::Seen,
         Self::ChainMeta,
     ];
-    const STATE: &[Self] = &[
+    /// Those of the state; see [`Table::CHAIN`].
+    pub(crate) const STATE: &[Self] = &[
         Self::Slots,
         Self::Keys,
         Self::Subtrees,
@@ -87,6 +116,17 @@ impl Table {
         Self::StateMeta,
     ];
 
+    /// Where it stands.
+    pub fn database(self) -> Database {
+        match Self::CHAIN.contains(&self) {
+            true => Database::Chain,
+            false => Database::State,
+        }
+    }
+}
+
+#[cfg(feature = "disk")]
+impl Table {
     fn name(self) -> &'static str {
         match self {
             Self::Records => "records",
@@ -95,6 +135,7 @@ impl Table {
             Self::Blocks => "blocks",
             Self::BlockHeights => "block_heights",
             Self::Evidence => "evidence",
+            Self::Seen => "seen",
             Self::ChainMeta => "chain_meta",
             Self::Slots => "slots",
             Self::Keys => "keys",
@@ -131,15 +172,43 @@ impl Table {
 /// What the disk said. Whoever gets this stops the process: what follows is unknown.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// Reading or writing failed, or the database is damaged.
-    #[error("the database failed: {0}")]
+    /// Reading or writing failed.
+    #[error("the disk failed: {0}")]
     Io(String),
+    /// A database failed, or its files are damaged.
+    #[error("the {database} database in {path} failed: {reason}")]
+    Failed {
+        /// Which.
+        database: Database,
+        /// Its directory.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// Another process has the database open.
+    #[error("another process uses the database in {path}")]
+    InUse {
+        /// Its directory.
+        path: String,
+    },
     /// A row is not what this program writes.
-    #[error("the database has a row in {table:?} that cannot be read")]
+    #[error("the {} database lacks a row in {table:?}, or has one that cannot be read",
+        table.database())]
     Row {
         /// Where.
         table: Table,
     },
+}
+
+impl StoreError {
+    /// The database that failed, if it is one.
+    pub fn database(&self) -> Option<Database> {
+        match self {
+            Self::Io(_) | Self::InUse { .. } => None,
+            Self::Failed { database, .. } => Some(*database),
+            Self::Row { table } => Some(table.database()),
+        }
+    }
 }
 
 /// Which way a scan goes.
@@ -291,6 +360,18 @@ pub trait Store: Send + Sync {
 
     /// Applies all changes or none.
     fn write(&self, changes: &Changes, durability: Durability) -> Result<(), StoreError>;
+}
+
+/// Whether none of these tables has a row.
+pub(crate) fn are_empty(store: &dyn Store, tables: &[Table]) -> Result<bool, StoreError> {
+    let mut found = false;
+    for table in tables {
+        store.scan(*table, &[], ScanOrder::Ascending, &mut |_, _| {
+            found = true;
+            ControlFlow::Break(())
+        })?;
+    }
+    Ok(!found)
 }
 
 /// Decodes a row that this program wrote.

@@ -228,6 +228,12 @@ impl Net {
         self.world = World::open(self.store.clone(), &self.genesis).unwrap();
     }
 
+    /// Goes on with numbers that another one has not used.
+    pub fn follow(&mut self, other: &Self) {
+        self.next_seq = other.next_seq + 1_000;
+        self.next_nonce.set(other.next_nonce.get() + 1_000);
+    }
+
     pub fn next_ms(&self) -> u64 {
         self.world.committed().timestamp_ms + 1_000
     }

@@ -121,12 +121,14 @@ fn arguments_in(directory: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether a process is over and only its parent has not looked yet.
+/// Whether a process is over and only its parent has not looked yet. As long as one of its threads
+/// is on its way out of the kernel, its ports and files are still taken.
 fn has_ended(directory: &Path) -> bool {
+    let threads = fs::read_dir(directory.join("task")).map_or(0, Iterator::count);
     let stat = fs::read_to_string(directory.join("stat")).unwrap_or_default();
     // The state follows the name, which stands in parentheses and may hold anything.
     let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    matches!(state, None | Some('Z' | 'X'))
+    threads <= 1 && matches!(state, None | Some('Z' | 'X'))
 }
 
 fn signal_number(pid: u32) -> Option<Pid> {
@@ -193,6 +195,28 @@ mod tests {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    #[test]
+    fn a_process_is_not_over_before_its_last_thread() {
+        let code = "import ctypes, threading, time\n\
+                    threading.Thread(target=time.sleep, args=(600,)).start()\n\
+                    ctypes.CDLL(None).pthread_exit(None)";
+        let mut child = Command::new("python3").args(["-c", code]).spawn().unwrap();
+        let directory = PathBuf::from(format!("/proc/{}", child.id()));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let wait_until = |check: &dyn Fn() -> bool| {
+            while !check() {
+                assert!(Instant::now() < deadline);
+                std::thread::sleep(PACE);
+            }
+        };
+        let stat = || fs::read_to_string(directory.join("stat")).unwrap();
+        wait_until(&|| stat().contains(") Z "));
+        assert!(!has_ended(&directory));
+        child.kill().unwrap();
+        wait_until(&|| has_ended(&directory));
+        child.wait().unwrap();
     }
 
     #[tokio::test]

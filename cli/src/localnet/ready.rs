@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tonle_client::api::NodeRole;
 use tonle_client::{Client, ClientError};
 use tonle_model::validators::quorum;
 
@@ -18,7 +19,8 @@ const PACE: Duration = Duration::from_millis(25);
 const LOG_LINES: usize = 15;
 
 /// Waits until each of these validators is ready. One that has no quorum to join can only be
-/// waited for until it answers.
+/// waited for until it answers, and one that is no validator of the network, or none any more, until
+/// it has what the others have.
 pub async fn wait(localnet: &Localnet, indices: &[u16], output: &Output) -> Result<(), CliError> {
     let started = Instant::now();
     let may_vote = localnet.running_count() >= quorum(localnet.validators.len());
@@ -42,6 +44,7 @@ async fn wait_one(
         let reason = match node.health().await {
             Ok(()) => return Ok(()),
             Err(ClientError::Problem(_)) if !may_vote => return Ok(()),
+            Err(ClientError::Problem(_)) if follows(&node).await => return Ok(()),
             Err(ClientError::Problem(problem)) => problem.detail,
             Err(error) => error.to_string(),
         };
@@ -59,4 +62,10 @@ async fn wait_one(
         }
         tokio::time::sleep(PACE).await;
     }
+}
+
+/// Whether a node is as far as one that does not vote can be.
+async fn follows(node: &Client) -> bool {
+    let status = node.node_status().await;
+    status.is_ok_and(|status| status.role == NodeRole::Observer && !status.syncing)
 }

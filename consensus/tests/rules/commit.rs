@@ -133,6 +133,9 @@ fn a_decided_height_needs_no_more_votes() {
     let outputs = node.tell(Input::Available { block: header.hash() });
     assert_eq!(signed(&outputs), []);
     assert_eq!(signed(&node.live(60_000)), []);
+    let outputs = node.executed(&header);
+    assert_eq!(signed(&outputs), [(0, finalize(&header))], "but this one");
+    assert!(has(&outputs, commits));
 }
 
 fn committed(node: &mut Harness) {

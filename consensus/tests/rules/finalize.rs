@@ -1,6 +1,7 @@
 //! Rule 4: finalize votes.
 
 use tonle_consensus::{Input, Output};
+use tonle_model::hash::ResultHash;
 use tonle_model::number::View;
 use tonle_model::vote::VoteKind;
 
@@ -19,6 +20,50 @@ fn a_notarized_block_is_finalized_once_executed_even_if_the_view_was_left() {
     let outputs = node.executed(&header);
     assert_eq!(signed(&outputs), [(0, finalize(&header))]);
     assert_eq!(signed(&node.executed(&header)), [], "once");
+}
+
+/// Others may be short of exactly our vote: a liar can give us its own and keep it from them.
+#[test]
+fn a_finalization_that_comes_first_does_not_spare_the_vote() {
+    for is_notarized in [true, false] {
+        let mut node = Harness::voting(4, 0);
+        let header = node.header(0);
+        node.propose_held(0, &header, node.justification(None, &[]));
+        if is_notarized {
+            node.tell_certificate(node.notarization(0, &header));
+        }
+        node.tell_certificate(node.finalization(0, &header));
+        let outputs = node.executed(&header);
+        assert_eq!(signed(&outputs), [(0, finalize(&header))]);
+        let votes = |output: &Output| matches!(output, Output::SignVote { .. });
+        let commits = |output: &Output| matches!(output, Output::Commit { .. });
+        assert!(position(&outputs, votes) < position(&outputs, commits));
+    }
+}
+
+#[test]
+fn a_finalization_of_a_view_that_we_nullified_gets_no_vote() {
+    let mut node = Harness::voting(4, 0);
+    let header = node.header(0);
+    node.propose_held(0, &header, node.justification(None, &[]));
+    node.executed(&header);
+    assert_eq!(signed(&node.wait(3 * DELTA_MS)), [(0, VoteKind::Nullify)]);
+    let outputs = node.tell_certificate(node.finalization(0, &header));
+    assert_eq!(signed(&outputs), []);
+    assert!(has(&outputs, |output| matches!(output, Output::Commit { .. })));
+}
+
+#[test]
+fn a_finalization_of_another_result_gets_no_vote() {
+    let mut node = Harness::voting(4, 0);
+    let header = node.header(0);
+    let block = header.hash();
+    node.propose_held(0, &header, node.justification(None, &[]));
+    node.tell_certificate(node.finalization(0, &header));
+    node.tell_certificate(node.notarization(0, &header));
+    let outputs = node.tell(Input::Executed { block, result: ResultHash::default() });
+    assert_eq!(signed(&outputs), []);
+    assert!(has(&outputs, |output| matches!(output, Output::Alarm(_))));
 }
 
 #[test]

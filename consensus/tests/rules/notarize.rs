@@ -211,3 +211,23 @@ fn only_the_current_view_is_notarized() {
     let outputs = node.propose_held(1, &current, node.justification(None, &[0]));
     assert_eq!(signed(&outputs), [(1, notarize(&current))], "the late one is not in its way");
 }
+
+/// A certificate names a block by its hash alone: what height the block is of, its header says.
+#[test]
+fn a_certified_header_of_another_height_is_not_taken() {
+    let checks = |output: &Output| matches!(output, Output::Check { .. });
+    let mut header = Harness::voting(4, 0).header(0);
+    header.height = Height(6);
+
+    let mut node = Harness::voting(4, 0);
+    node.tell_certificate(node.notarization(0, &header));
+    assert!(!has(&node.tell(Input::Header(header.clone())), checks));
+
+    let mut node = Harness::voting(4, 0);
+    let why = node.justification(Some((0, &header)), &[]);
+    let mut proposal = node.proposal(1, &header, why);
+    proposal.height = HEIGHT;
+    let outputs = node.tell(Input::Proposal(proposal));
+    assert_eq!(signed(&outputs), [(1, VoteKind::Nullify)]);
+    assert!(!has(&outputs, checks));
+}

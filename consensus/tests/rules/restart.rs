@@ -54,11 +54,15 @@ fn an_operator_lets_an_observer_vote_again() {
     let seen = Some(own_vote(7, 0, VoteKind::Nullify));
     assert!(observes(&node.status(1, HEIGHT, 0, seen)));
     assert!(!observes(&node.status(2, HEIGHT, 0, seen)), "said once");
-    node.tell(Input::ResumeVoting);
+    node.tell(Input::ResumeVoting { up_to: Height(0) });
     assert!(node.core.is_voting());
     assert!(!observes(&node.status(1, HEIGHT, 0, seen)), "vouched for");
     let newer = Some(own_vote(8, 0, VoteKind::Nullify));
     assert!(observes(&node.status(1, HEIGHT, 0, newer)));
+    node.tell(Input::ResumeVoting { up_to: Height(9) });
+    let [last, after] = [9, 10].map(|height| Some(own_vote(height, 0, VoteKind::Nullify)));
+    assert!(!observes(&node.status(1, HEIGHT, 0, last)), "vouched for up to there");
+    assert!(observes(&node.status(1, HEIGHT, 0, after)));
 }
 
 #[test]
@@ -83,7 +87,7 @@ fn a_lost_log_makes_an_observer_until_an_operator_says_otherwise() {
     assert!(has(&outputs, |output| *output == Output::Observer(ObserverReason::LogLost)));
     node.tell(Input::Work(true));
     assert_eq!(signed(&node.live(5_000)), []);
-    let outputs = node.tell(Input::ResumeVoting);
+    let outputs = node.tell(Input::ResumeVoting { up_to: Height(0) });
     assert_eq!(signed(&outputs), [(0, VoteKind::Nullify)]);
 }
 

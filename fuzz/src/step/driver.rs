@@ -385,7 +385,7 @@ impl<'a> Driver<'a> {
             0 => Input::Work(false),
             1 => Input::Paused(true),
             2..5 => Input::Paused(false),
-            5 => Input::ResumeVoting,
+            5 => Input::ResumeVoting { up_to: Height(0) },
             _ => Input::Work(true),
         };
         self.tell(input);

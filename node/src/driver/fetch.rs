@@ -77,6 +77,12 @@ impl Fetcher {
         }
     }
 
+    /// What blocks name, proposed or decided: it is taken in whoever made it.
+    pub fn named(&self) -> impl Iterator<Item = &BatchDigest> {
+        let named = self.wants.iter().filter(|(_, want)| want.reason != Reason::Announced);
+        named.map(|(digest, _)| digest)
+    }
+
     /// The batch is here, or not wanted any more. Says why it was wanted.
     pub fn done(&mut self, digest: &BatchDigest) -> Option<Reason> {
         self.wants.remove(digest).map(|want| want.reason)
@@ -85,6 +91,13 @@ impl Fetcher {
     /// A header that named it is unusable.
     pub fn done_if_proposed(&mut self, digest: &BatchDigest) {
         if self.wants.get(digest).is_some_and(|want| want.reason == Reason::Proposed) {
+            self.wants.remove(digest);
+        }
+    }
+
+    /// It was only announced, and is of no use.
+    pub fn done_if_announced(&mut self, digest: &BatchDigest) {
+        if self.wants.get(digest).is_some_and(|want| want.reason == Reason::Announced) {
             self.wants.remove(digest);
         }
     }
@@ -215,6 +228,30 @@ mod tests {
         }
         assert_eq!(fetcher.done(&digest(1)), None);
         assert_eq!(fetcher.done(&digest(2)), Some(Reason::Decided(Height(1), 0)));
+    }
+
+    #[test]
+    fn what_is_useless_is_asked_for_no_more_unless_a_block_names_it() {
+        let mut fetcher = Fetcher::default();
+        fetcher.want(0, digest(1), Reason::Announced, key("a"));
+        fetcher.want(0, digest(2), Reason::Proposed, key("a"));
+        [1, 2].map(digest).iter().for_each(|digest| fetcher.done_if_announced(digest));
+        let asked = fetcher.requests(GRACE_MS, &[key("a")]);
+        assert_eq!(asked[&key("a")].iter().map(|one| one.digest).collect::<Vec<_>>(), [digest(2)]);
+    }
+
+    #[test]
+    fn blocks_name_what_is_proposed_or_decided_and_nobody_what_is_announced() {
+        let mut fetcher = Fetcher::default();
+        let reasons = [Reason::Announced, Reason::Proposed, Reason::Decided(Height(1), 0)];
+        for (number, reason) in (0..).zip(reasons) {
+            fetcher.want(0, digest(number), reason, key("a"));
+        }
+        assert!(fetcher.named().eq(&[digest(1), digest(2)]));
+        fetcher.height_decided();
+        assert!(fetcher.named().eq(&[digest(2)]));
+        fetcher.done(&digest(2));
+        assert_eq!(fetcher.named().count(), 0);
     }
 
     #[test]

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use tonle_consensus::limits::EARLY_HEIGHTS;
 use tonle_consensus::{Input, Message};
 use tonle_model::batch::Batch;
-use tonle_model::block::Header;
+use tonle_model::block::{BatchRef, Header};
 use tonle_model::hash::BlockHash;
 use tonle_model::key::PublicKey;
+use tonle_model::limits::BATCH_BYTES_MAX;
 use tonle_model::number::Height;
 use tonle_model::verified::Verified;
 use tonle_model::vote::{Proposal, Status, Vote};
@@ -19,7 +20,7 @@ use super::turn::Act;
 use super::{Driver, Event};
 use crate::executor::Advance;
 use crate::network::Lane;
-use crate::pool::{HeldBatch, Refused, Verdict};
+use crate::pool::{HeldBatch, Refused, Verdict, spent_before};
 use crate::wire::{Announcement, BatchRequest, Wire};
 
 /// Most bytes served in one turn; whoever gets no answer asks again or asks someone else.
@@ -44,6 +45,7 @@ impl Driver {
             Event::Message { from, wire } => self.take_message(from, *wire),
             Event::Batch { from, batch } => self.take_batch(from, batch),
             Event::BadBatch { from, error } => self.take_bad_batch(from, &error),
+            Event::Useless(digest) => self.fetcher.done_if_announced(&digest),
             Event::Announced { from, announcement } => self.take_announcement(from, &announcement),
             Event::Transactions(transactions) => {
                 for batch in self.sealer.add(self.now_ms, transactions) {
@@ -78,6 +80,8 @@ impl Driver {
                 self.serve_blocks(&from, first, count.into());
             }
             Wire::Blocks { from: first, blocks } => self.take_blocks(from, first, &blocks),
+            // Questions go to the thread that serves snapshots; a node that runs asks none.
+            Wire::Snapshot(_) => {}
             Wire::Announce(list) => {
                 for announcement in &list {
                     let known = self.parts.pool.get(&announcement.reference.digest).is_some();
@@ -167,13 +171,16 @@ impl Driver {
     }
 
     fn take_announcement(&mut self, from: PublicKey, announcement: &Announcement) {
-        let digest = announcement.reference.digest;
-        if !self.is_validator(&announcement.reference.author) {
+        let BatchRef { digest, author, .. } = announcement.reference;
+        // What this node made it has, or let go of.
+        if !self.is_validator(&author) || author == self.parts.key.public_key() {
             return;
         }
         self.heard.note(digest);
         let pool = &self.parts.pool;
-        if pool.get(&digest).is_none() && !pool.is_decided(&digest) {
+        let is_known = pool.get(&digest).is_some() || pool.is_decided(&digest);
+        // Its size is not known yet. What may not fit comes when a block names it.
+        if !is_known && pool.room(&author) >= BATCH_BYTES_MAX {
             self.fetcher.want(self.now_ms, digest, Reason::Announced, from);
         }
     }
@@ -187,9 +194,15 @@ impl Driver {
             }
             // Shares are per validator: batches of anyone else are nobody's.
             Some(Reason::Announced) | None if !self.is_validator(batch.author()) => return,
+            Some(Reason::Announced) | None if batch.expires_ms() < spent_before(self.now_ms) => {
+                return;
+            }
             Some(Reason::Announced) | None => match self.parts.pool.insert(batch.clone()) {
                 Ok(()) => {}
-                Err(Refused::Known) => return,
+                Err(Refused::Known) => {
+                    self.parts.interest.hold(digest);
+                    return;
+                }
                 Err(Refused::Full) => {
                     tracing::debug!(peer = %from, %digest, "no room for a batch");
                     return;
@@ -285,7 +298,7 @@ impl Driver {
             Some(batch) => Some(Wire::batch_frame(batch)),
             None => self
                 .stored_batch(request)
-                .map(|bytes| Wire::Batch(crate::wire::RawBatch(bytes)).to_frame()),
+                .map(|bytes| Wire::Batch(crate::wire::RawBytes(bytes)).to_frame()),
         };
         match frame {
             Some(frame) => self.turn.serve(to, frame),
@@ -344,17 +357,15 @@ impl Driver {
     fn advance(&mut self, advance: Advance) {
         let parts = &mut self.parts;
         parts.pool.decide(&advance.header, advance.parameters.max_ttl_ms.into());
+        self.catch_up.committed(&advance.header);
         self.pace.committed(advance.header.transaction_count(), self.now_ms);
         parts.pool.count_voids(&advance.header, &advance.voids);
         let block_time_ms = advance.header.timestamp_ms;
         let dropped = parts.pool.drop_dead(block_time_ms, self.now_ms, &parts.world);
-        let names = dropped.dead.iter().chain(&dropped.forgotten);
-        names.for_each(|digest| parts.interest.release(digest));
-        self.turn.write.batches.retain(|batch| !dropped.dead.contains(&batch.digest()));
-        if let Err(error) = parts.chain.forget(&dropped.dead) {
-            // Nothing depends on it: they are dropped again after the next start.
-            tracing::warn!(%error, "could not drop dead batches");
-        }
+        dropped.forgotten.iter().for_each(|digest| parts.interest.release(digest));
+        self.let_go(&dropped.dead);
+        self.swept_ms = self.now_ms;
+        let parts = &mut self.parts;
         if parts.validators != advance.validators {
             parts.validators = advance.validators;
             parts.outbox.set_validators(&parts.validators);

@@ -8,6 +8,7 @@
 //! It runs on a plain thread and owns the core, the pool and the chain log; nothing here is locked
 //! or awaited.
 
+mod catch_up;
 mod fetch;
 mod heard;
 mod input;
@@ -20,14 +21,14 @@ mod turn;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use tonle_consensus::{Core, Input, Output};
+use tonle_consensus::{Core, Input, Output, PeerId};
 use tonle_model::batch::BatchError;
 use tonle_model::block::Header;
 use tonle_model::hash::{BatchDigest, BlockHash, ChainHash, ResultHash};
@@ -37,7 +38,7 @@ use tonle_model::transaction::SignedTransaction;
 use tonle_model::validators::ValidatorSet;
 use tonle_model::verified::Verified;
 use tonle_model::verify::Verifier;
-use tonle_model::vote::Proposal;
+use tonle_model::vote::{Proposal, Vote};
 use tonle_wsv::chain::{ChainError, ChainLog};
 use tonle_wsv::state::{StateError, WorldReader};
 
@@ -45,10 +46,11 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::executor::{Advance, ExecutorHandle, Job};
 use crate::network::Lane;
-use crate::pool::{HeldBatch, Pool, Sealer};
-use crate::verify_pool::Interest;
+use crate::pool::{HeldBatch, Pool, Sealer, spent_before};
+use crate::verify_pool::{Interest, UseOf};
 use crate::wire::{Announcement, Wire};
 
+use catch_up::CatchUp;
 use fetch::Fetcher;
 use heard::Heard;
 use pace::Pace;
@@ -60,6 +62,8 @@ use turn::Turn;
 pub const EVENTS_MAX: usize = 4_096;
 /// Most events taken in one turn, so that the write after it stays small.
 const EVENTS_PER_TURN_MAX: usize = 512;
+/// How often what nobody can use any more is let go of, while a height lasts.
+const SWEEP_MS: u64 = 5_000;
 /// Longest sleep, so that nothing depends on a deadline being right.
 const SLEEP_MS_MAX: u64 = 1_000;
 
@@ -94,6 +98,8 @@ pub enum Event {
         /// What is wrong with it.
         error: BatchError,
     },
+    /// A peer sent a batch that this node cannot use.
+    Useless(BatchDigest),
     /// A batch exists; its author's signature was checked.
     Announced {
         /// Who passed it on.
@@ -190,8 +196,10 @@ pub struct Parts {
     pub executor: ExecutorHandle,
     /// Headers of the height to decide, from the log.
     pub headers: Vec<Header>,
-    /// An operator vouches for this validator's past.
-    pub resume_voting: bool,
+    /// The latest votes of others that were seen before the start.
+    pub seen: Vec<(PeerId, Vote)>,
+    /// How far an operator vouches for what this validator said ([`Input::ResumeVoting`]).
+    pub vouched: Option<Height>,
     /// Checks votes and certificates.
     pub verifier: Arc<Verifier>,
     /// What the verify pool need not check.
@@ -206,6 +214,7 @@ pub struct Driver {
     sealer: Sealer,
     fetcher: Fetcher,
     ranges: RangeBuffer,
+    catch_up: CatchUp,
     /// Headers of the current height that the core asked to check and that are not judged yet.
     unchecked: BTreeMap<BlockHash, Header>,
     /// Headers of the current height, for peers that ask.
@@ -220,6 +229,8 @@ pub struct Driver {
     turn: Turn,
     outputs: Vec<Output>,
     now_ms: u64,
+    /// When the pool was last looked through for what has expired, at a commit or since.
+    swept_ms: u64,
     /// What the core was last told; nothing if it must be told again.
     work: Option<bool>,
 }
@@ -237,6 +248,7 @@ impl Driver {
             sealer,
             fetcher: Fetcher::default(),
             ranges: RangeBuffer::default(),
+            catch_up: CatchUp::default(),
             unchecked: BTreeMap::new(),
             headers,
             early: BTreeMap::new(),
@@ -246,6 +258,7 @@ impl Driver {
             turn: Turn::default(),
             outputs: Vec::new(),
             now_ms,
+            swept_ms: 0,
             work: None,
         }
     }
@@ -271,8 +284,15 @@ impl Driver {
     /// The first turn. It replays the log: alone on a network, nothing else would cause one.
     pub fn begin(&mut self) -> Result<(), DriverError> {
         self.parts.outbox.set_validators(&self.parts.validators);
-        let first = if self.parts.resume_voting { Input::ResumeVoting } else { Input::Tick };
-        self.step(first);
+        for (signer, vote) in std::mem::take(&mut self.parts.seen) {
+            self.step(Input::Seen { signer, vote });
+        }
+        if let Some(up_to) = self.parts.vouched {
+            self.step(Input::ResumeVoting { up_to });
+            self.forgive();
+        } else {
+            self.step(Input::Tick);
+        }
         self.finish_turn()
     }
 
@@ -296,6 +316,7 @@ impl Driver {
     /// Does all that is due, writes once, then acts.
     fn finish_turn(&mut self) -> Result<(), DriverError> {
         self.seal_due();
+        self.sweep();
         self.update_work();
         if self.parts.core.next_deadline().is_some_and(|deadline_ms| deadline_ms <= self.now_ms) {
             self.step(Input::Tick);
@@ -303,6 +324,7 @@ impl Driver {
         self.build_due();
         self.work_off_outputs()?;
         self.ask_for_batches();
+        self.tell_workers();
         self.write_then_act()?;
         self.report();
         Ok(())
@@ -321,8 +343,36 @@ impl Driver {
         }
     }
 
+    /// Lets go of what expired while the height lasts. What a header names that may still be
+    /// decided stays: what the core holds, and what this validator may have voted for.
+    fn sweep(&mut self) {
+        if self.now_ms < self.swept_ms.saturating_add(SWEEP_MS) {
+            return;
+        }
+        self.swept_ms = self.now_ms;
+        let held = self.parts.core.headers();
+        let headers = held.chain(self.headers.values()).chain(self.unchecked.values());
+        let named = headers.flat_map(|header| header.batches.iter());
+        let named: HashSet<BatchDigest> = named.map(|reference| reference.digest).collect();
+        let spent = self.parts.pool.drop_spent(spent_before(self.now_ms), &named);
+        self.let_go(&spent);
+    }
+
+    /// Batches that left the pool undecided leave the disk, and may be checked again.
+    fn let_go(&mut self, dropped: &[BatchDigest]) {
+        let parts = &mut self.parts;
+        dropped.iter().for_each(|digest| parts.interest.release(digest));
+        self.turn.write.batches.retain(|batch| !dropped.contains(&batch.digest()));
+        if let Err(error) = parts.chain.forget(dropped) {
+            // Nothing depends on it: they are dropped again after the next start.
+            tracing::warn!(%error, "could not drop dead batches");
+        }
+    }
+
     fn update_work(&mut self) {
-        let work = self.parts.pool.has_work(self.now_ms, &self.parts.world);
+        // By the time of the gate and of blocks: what a clock that is behind let in is work too.
+        let time_ms = self.parts.world.next_block_ms(self.now_ms);
+        let work = self.parts.pool.has_work(time_ms, &self.parts.world);
         if self.work != Some(work) {
             self.work = Some(work);
             self.step(Input::Work(work));
@@ -338,6 +388,21 @@ impl Driver {
         }
     }
 
+    /// Says which batches this node could use, so that no other is checked.
+    fn tell_workers(&self) {
+        let Parts { pool, validators, interest, key, .. } = &self.parts;
+        let keys = validators.iter().map(|validator| validator.public_key);
+        // What this node made it has, or let go of.
+        let others = keys.filter(|validator| *validator != key.public_key());
+        let room = others.map(|key| (key, pool.room(&key))).collect();
+        let use_of = UseOf {
+            room,
+            named: self.fetcher.named().copied().collect(),
+            spent_before_ms: spent_before(self.now_ms),
+        };
+        interest.look_for(use_of);
+    }
+
     /// When the next turn is due if nothing happens.
     pub fn next_turn_ms(&self) -> u64 {
         let deadlines = [
@@ -350,7 +415,9 @@ impl Driver {
         deadlines.into_iter().flatten().min().unwrap_or(u64::MAX).min(latest)
     }
 
-    fn report(&self) {
+    fn report(&mut self) {
+        let (height, claimed) = (self.parts.core.height(), self.parts.core.claimed_height());
+        self.parts.board.set_sync(self.catch_up.look(self.now_ms, height, claimed));
         let (batches, bytes) = self.parts.pool.size();
         let core = &self.parts.core;
         let board = &self.parts.board;

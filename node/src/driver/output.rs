@@ -1,6 +1,8 @@
 //! From what the core wants to what the turn will write and do.
 
-use tonle_consensus::{Alarm, Evidence, Input, Message, Output, PeerId, Recipients, Record};
+use tonle_consensus::{
+    Alarm, Evidence, Input, Message, ObserverReason, Output, PeerId, Recipients, Record,
+};
 use tonle_model::block::Header;
 use tonle_model::hash::{BlockHash, ChainHash, Digest256};
 use tonle_model::key::Signature;
@@ -56,14 +58,7 @@ impl Driver {
             Output::Commit { header, finalization } => self.commit(header, finalization)?,
             Output::Evidence(evidence) => self.keep_evidence(&evidence)?,
             Output::Alarm(alarm) => return self.alarm(alarm),
-            Output::Observer(reason) => {
-                tracing::error!(
-                    ?reason,
-                    "this validator does not vote: its own past votes are not all known here. \
-                     If no other copy of it runs, restart it with --resume-voting"
-                );
-                self.parts.board.set_observer();
-            }
+            Output::Observer(reason) => self.observe(reason),
         }
         Ok(())
     }
@@ -213,6 +208,41 @@ impl Driver {
         let row = EvidenceRow { height, view, validator, statements, seen_ms };
         self.turn.write.evidence.push(row);
         Ok(())
+    }
+
+    /// An operator vouches for what is not known here: it is no reason any more.
+    pub(super) fn forgive(&mut self) {
+        self.outputs.retain(|output| {
+            let Output::Observer(reason) = output else { return true };
+            tracing::warn!(?reason, "votes all the same: an operator vouches for it");
+            false
+        });
+    }
+
+    /// Says why this validator does not vote any more.
+    fn observe(&self, reason: ObserverReason) {
+        let elsewhere = "that its log does not hold";
+        let reason = match (reason, self.parts.chain.loss()) {
+            (ObserverReason::LogLost, Some(loss)) => loss.to_string(),
+            (ObserverReason::LogLost, None) => "a record of the log cannot be read".to_owned(),
+            (ObserverReason::LogInconsistent, _) => {
+                "the log holds votes that its certificates do not explain".to_owned()
+            }
+            (ObserverReason::UnknownOwnVote(Ballot { height, view, .. }), _) => format!(
+                "another node holds a vote of this validator for height {height}, view {view}, \
+                 {elsewhere}"
+            ),
+            (ObserverReason::UnknownOwnProposal(height, view), _) => format!(
+                "another node holds a proposal of this validator for height {height}, view {view}, \
+                 {elsewhere}"
+            ),
+        };
+        tracing::error!(
+            reason,
+            "this validator does not vote: its own past votes are not all known here. If no other \
+             copy of it runs, restart it with --resume-voting"
+        );
+        self.parts.board.set_observer(reason);
     }
 
     fn alarm(&mut self, alarm: Alarm) -> Result<(), DriverError> {

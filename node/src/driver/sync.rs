@@ -20,8 +20,15 @@ const LOOKAHEAD: usize = 20;
 struct Entry {
     block: FinalizedHeader,
     from: PublicKey,
-    /// The finalization was checked against the current set.
-    verified: bool,
+    proof: Proof,
+}
+
+/// What its certificate is worth to the current set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    Unchecked,
+    Holds,
+    Fails,
 }
 
 /// Blocks by height, until it is their turn.
@@ -40,10 +47,15 @@ impl RangeBuffer {
         let height = block.0.height;
         let near = height >= current && height.0 - current.0 < BLOCKS_MAX;
         // Whatever was not verified yet may be a lie, and must not keep the truth out.
-        let settled = self.blocks.get(&height).is_some_and(|entry| entry.verified);
+        let settled = self.blocks.get(&height).is_some_and(|entry| entry.proof == Proof::Holds);
         if near && !settled {
-            self.blocks.insert(height, Entry { block, from, verified: false });
+            self.blocks.insert(height, Entry { block, from, proof: Proof::Unchecked });
         }
+    }
+
+    /// Lets go of what a liar said and nothing proves.
+    fn distrust(&mut self, liar: &PublicKey) {
+        self.blocks.retain(|_, entry| entry.proof == Proof::Holds || entry.from != *liar);
     }
 }
 
@@ -81,6 +93,7 @@ impl Driver {
                 // The set of this height is known, so the block is a lie.
                 if let Some(entry) = self.ranges.blocks.remove(&height) {
                     tracing::warn!(peer = %entry.from, %height, "sent a block that is not final");
+                    self.ranges.distrust(&entry.from);
                     self.turn.acts.push(Act::Blame(entry.from));
                 }
                 return;
@@ -100,8 +113,8 @@ impl Driver {
     /// height the set may be another; its block is judged again when its height comes.
     fn verify_finalization(&mut self, height: Height) -> bool {
         let Some(entry) = self.ranges.blocks.get_mut(&height) else { return false };
-        if entry.verified {
-            return true;
+        if entry.proof != Proof::Unchecked {
+            return entry.proof == Proof::Holds;
         }
         let (header, finalization) = &entry.block;
         let ballot = &finalization.ballot;
@@ -110,16 +123,19 @@ impl Driver {
             VoteKind::Notarize { .. } | VoteKind::Nullify => false,
         };
         let parts = &self.parts;
-        entry.verified = named
+        let holds = named
             && ballot.height == header.height
             && finalization.verify(&parts.chain_hash, &parts.validators, &parts.verifier).is_ok();
-        entry.verified
+        entry.proof = if holds { Proof::Holds } else { Proof::Fails };
+        holds
     }
 
     /// Asks for what is missing of a finalized block. The certificate stands for the batches'
     /// signatures (architecture.md, Where the speed comes from).
     fn want_batches_of(&mut self, height: Height) {
-        let Some(entry) = self.ranges.blocks.get(&height).filter(|entry| entry.verified) else {
+        let Some(entry) =
+            self.ranges.blocks.get(&height).filter(|entry| entry.proof == Proof::Holds)
+        else {
             return;
         };
         for (position, reference) in (0u16..).zip(&entry.block.0.batches) {
@@ -133,7 +149,7 @@ impl Driver {
 
     /// Forgets what was checked against the former set.
     pub(super) fn recheck_ranges(&mut self) {
-        self.ranges.blocks.values_mut().for_each(|entry| entry.verified = false);
+        self.ranges.blocks.values_mut().for_each(|entry| entry.proof = Proof::Unchecked);
     }
 }
 
@@ -164,8 +180,20 @@ mod tests {
         buffer.insert(Height(5), block(5, 2), honest);
         let entry = buffer.blocks.get_mut(&Height(5)).unwrap();
         assert_eq!((entry.from, entry.block.0.timestamp_ms), (honest, 2));
-        entry.verified = true;
+        entry.proof = Proof::Holds;
         buffer.insert(Height(5), block(5, 3), liar);
         assert_eq!(buffer.blocks[&Height(5)].from, honest, "what is proven stays");
+    }
+
+    #[test]
+    fn what_a_liar_said_counts_for_nothing_unless_it_is_proven() {
+        let [liar, honest] = ["a", "b"].map(|name| KeyPair::demo(name).public_key());
+        let mut buffer = RangeBuffer::default();
+        for (height, from) in [(5, liar), (6, liar), (7, honest)] {
+            buffer.insert(Height(5), block(height, 1), from);
+        }
+        buffer.blocks.get_mut(&Height(5)).unwrap().proof = Proof::Holds;
+        buffer.distrust(&liar);
+        assert!(buffer.blocks.keys().eq(&[Height(5), Height(7)]));
     }
 }

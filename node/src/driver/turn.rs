@@ -6,6 +6,7 @@ use tonle_consensus::Record;
 use tonle_model::key::PublicKey;
 use tonle_model::number::Height;
 use tonle_model::planted::{Bug, is_planted};
+use tonle_model::vote::Vote;
 use tonle_wsv::chain::ChainWrite;
 
 use super::{Driver, DriverError};
@@ -38,7 +39,8 @@ pub(super) struct Turn {
 
 impl Turn {
     fn has_writes(&self) -> bool {
-        let ChainWrite { records, batches, committed, evidence, .. } = &self.write;
+        // What was seen of others waits for a write that has another reason.
+        let ChainWrite { records, batches, committed, evidence, seen: _, view: _ } = &self.write;
         let is_empty = records.is_empty() && batches.is_empty() && committed.is_empty();
         !(is_empty && evidence.is_empty())
     }
@@ -75,6 +77,7 @@ impl Driver {
         }
         if turn.has_writes() {
             turn.write.view = self.parts.core.view();
+            turn.write.seen = self.votes_seen();
             self.parts.chain.append(turn.write)?;
             self.parts.board.count_synced_write();
         }
@@ -88,6 +91,15 @@ impl Driver {
             }
         }
         self.hand_over_jobs()
+    }
+
+    /// The latest vote seen of each other validator, kept with what is written anyway.
+    fn votes_seen(&self) -> Vec<(PublicKey, Vote)> {
+        let parts = &self.parts;
+        let own = parts.key.public_key();
+        let seen = parts.core.votes_seen();
+        let of_others = seen.filter_map(|(signer, vote)| Some((*parts.peers.key(signer)?, vote)));
+        of_others.filter(|(signer, _)| *signer != own).collect()
     }
 
     /// Gives the executor what it has room for. The rest follows when it reports, so that the two

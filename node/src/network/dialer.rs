@@ -13,8 +13,8 @@ use super::PeerAddress;
 
 /// The wait after a first failure.
 const WAIT_MIN: Duration = Duration::from_millis(100);
-/// The wait after many failures.
-const WAIT_MAX: Duration = Duration::from_secs(5);
+/// The wait after many failures: a peer that can be reached again is linked a moment later.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 /// How long the peer with the higher key leaves the dialing to the other one. Far longer than a
 /// handshake, so that the two do not meet.
 const PATIENCE: Duration = Duration::from_secs(3);

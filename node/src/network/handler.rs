@@ -25,11 +25,15 @@ use super::{FRAME_BYTES_MAX, Flow, Lane, NetworkCounters, NetworkSink};
 
 /// The chain hash, which is all of a greeting.
 const GREETING_BYTES: usize = 32;
-/// How often a connection looks at itself: a link that is not greeted after one tick is closed,
-/// and a side that wrote nothing during one sends a keep-alive.
-const TICK: Duration = Duration::from_secs(5);
-/// A link on which nothing was heard for this many ticks is dead, whatever TCP believes.
+/// How often a connection looks at itself: a side that wrote nothing since then sends a keep-alive.
+const TICK: Duration = Duration::from_secs(1);
+/// A link on which nothing was heard for this many ticks is dead, whatever TCP believes: after a cut
+/// TCP sleeps as long again as the cut lasted, and a new link is up sooner.
 const SILENT_TICKS_MAX: u32 = 4;
+/// A link that is not greeted after so many ticks is closed.
+const GREETING_TICKS_MAX: u32 = 5;
+/// A lane must be negotiated within this time.
+const NEGOTIATION_TIMEOUT: Duration = Duration::from_secs(5);
 /// How soon a frame that the node did not take is offered again.
 const BUSY_RETRY: Duration = Duration::from_millis(2);
 
@@ -55,7 +59,7 @@ pub(super) enum Failure {
     SecondStream,
     #[error("the peer did not open the {0:?} lane")]
     Refused(Lane),
-    #[error("no greeting within {TICK:?}")]
+    #[error("no greeting within {:?}", TICK * GREETING_TICKS_MAX)]
     GreetingTimeout,
     #[error("nothing heard for {:?}", TICK * SILENT_TICKS_MAX)]
     Silent,
@@ -103,6 +107,7 @@ pub(super) struct Handler {
     ticks: Interval,
     wrote_since_tick: bool,
     silent_ticks: u32,
+    greeting_ticks: u32,
 }
 
 /// The two substreams of one lane.
@@ -136,6 +141,7 @@ impl Handler {
             ticks,
             wrote_since_tick: false,
             silent_ticks: 0,
+            greeting_ticks: 0,
         }
     }
 
@@ -170,7 +176,11 @@ impl Handler {
 
     fn tick(&mut self) -> Result<(), Failure> {
         if self.stage == Stage::Greeting {
-            return Err(Failure::GreetingTimeout);
+            self.greeting_ticks += 1;
+            return match self.greeting_ticks >= GREETING_TICKS_MAX {
+                true => Err(Failure::GreetingTimeout),
+                false => Ok(()),
+            };
         }
         // A lane that we ourselves do not read is not a silent one.
         let parked = self.lanes.iter().any(|streams| streams.parked.is_some());
@@ -298,7 +308,7 @@ impl ConnectionHandler for Handler {
     type OutboundOpenInfo = Lane;
 
     fn listen_protocol(&self) -> SubstreamProtocol<LaneUpgrade<2>, ()> {
-        SubstreamProtocol::new(LaneUpgrade(Lane::ALL), ()).with_timeout(TICK)
+        SubstreamProtocol::new(LaneUpgrade(Lane::ALL), ()).with_timeout(NEGOTIATION_TIMEOUT)
     }
 
     fn poll(
@@ -308,7 +318,8 @@ impl ConnectionHandler for Handler {
         if let Some(streams) = self.lanes.iter_mut().find(|streams| !streams.requested) {
             streams.requested = true;
             let lane = streams.lane;
-            let protocol = SubstreamProtocol::new(LaneUpgrade([lane]), lane).with_timeout(TICK);
+            let protocol =
+                SubstreamProtocol::new(LaneUpgrade([lane]), lane).with_timeout(NEGOTIATION_TIMEOUT);
             return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
         if self.stage != Stage::Failed

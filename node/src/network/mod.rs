@@ -35,6 +35,7 @@ mod links;
 mod task;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::net::SocketAddr;
 

@@ -15,7 +15,7 @@ use libp2p::core::transport::ListenerId;
 use libp2p::gossipsub::{self, MessageAcceptance};
 use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{ListenError, NetworkBehaviour, Swarm, SwarmEvent};
-use libp2p::{PeerId, allow_block_list, connection_limits, noise, tcp, yamux};
+use libp2p::{PeerId, allow_block_list, connection_limits};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -29,18 +29,15 @@ use super::handle::{NetworkHandle, Shared};
 use super::handler::Surroundings;
 use super::identity::{key_pair, peer_id, public_key};
 use super::links::{LinkEvent, Links};
+use super::transport::{HANDSHAKE_TIMEOUT, transport};
 use super::{NetworkConfig, NetworkError, NetworkSink, Verdict};
 
 /// Validators and observers connected at once.
 const CONNECTIONS_MAX: u32 = VALIDATORS_MAX as u32 + 28;
 /// Connections that may be in their handshake at once, each way.
 const PENDING_MAX: u32 = 128;
-/// A handshake takes no longer, or the connection is dropped.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection without substreams is closed after this long.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Substreams of one connection: two lanes and gossipsub each way make six.
-const STREAMS_MAX: usize = 32;
 /// Substreams of one connection that may be in negotiation at once.
 const NEGOTIATING_MAX: usize = 8;
 /// How long a shutdown waits for connections to close.
@@ -355,26 +352,11 @@ fn swarm(
         links: Links::new(surroundings, shared),
         gossip: gossip(&config.chain)?,
     };
-    let multiplexer = || {
-        let mut config = yamux::Config::default();
-        config.set_max_num_streams(STREAMS_MAX);
-        config
-    };
-    let setup = |error: &dyn std::fmt::Display| NetworkError::Setup(error.to_string());
-    let swarm = libp2p::SwarmBuilder::with_existing_identity(identity)
-        .with_tokio()
-        .with_tcp(tcp::Config::default().nodelay(true), noise::Config::new, multiplexer)
-        .map_err(|error| setup(&error))?
-        .with_behaviour(|_| behaviours)
-        .map_err(|error| setup(&error))?
-        .with_swarm_config(|swarm| {
-            swarm
-                .with_idle_connection_timeout(IDLE_TIMEOUT)
-                .with_max_negotiating_inbound_streams(NEGOTIATING_MAX)
-        })
-        .with_connection_timeout(HANDSHAKE_TIMEOUT)
-        .build();
-    Ok(swarm)
+    let transport = transport(&identity).map_err(|error| NetworkError::Setup(error.to_string()))?;
+    let config = libp2p::swarm::Config::with_tokio_executor()
+        .with_idle_connection_timeout(IDLE_TIMEOUT)
+        .with_max_negotiating_inbound_streams(NEGOTIATING_MAX);
+    Ok(Swarm::new(transport, behaviours, identity.public().to_peer_id(), config))
 }
 
 /// Looks up `host:port`; nothing if the name cannot be resolved in time.

@@ -1,5 +1,6 @@
 //! Whole networks on the loopback interface.
 
+mod cable;
 mod harness;
 mod hostile;
 mod links;

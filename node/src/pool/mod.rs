@@ -8,7 +8,7 @@ mod seal;
 mod select;
 mod standing;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use tonle_model::batch::Batch;
@@ -29,6 +29,8 @@ pub type HeldBatch = Arc<Verified<Batch>>;
 
 /// Most undecided batches of one author: its 32 MiB run out first unless they are tiny.
 const HELD_PER_AUTHOR_MAX: usize = 4_096;
+/// What expired so long ago is in no block any more, whatever the clocks of others say.
+const SPENT_MS: u64 = 2 * limits::DRIFT_MS;
 /// A transaction created further ahead than clocks may differ, twice over, is no honest one.
 const FAR_MS: u64 = 4 * limits::DRIFT_MS;
 
@@ -52,6 +54,12 @@ pub enum Refused {
     Known,
     /// Its author has as much undecided as is allowed.
     Full,
+}
+
+/// The time before which a batch must have expired to be of no use: no new block can have it, and
+/// those that name it already have it anyway.
+pub fn spent_before(clock_ms: u64) -> u64 {
+    clock_ms.saturating_sub(SPENT_MS)
 }
 
 /// What a pool let go of.
@@ -89,11 +97,7 @@ impl Pool {
         if self.held.contains_key(&digest) || self.decided.contains_key(&digest) {
             return Err(Refused::Known);
         }
-        let size = batch.bytes().len();
-        let undecided = self.bytes_by_author.get(batch.author()).copied().unwrap_or(0);
-        let author_full = undecided.saturating_add(size) > limits::AUTHOR_UNDECIDED_BYTES_MAX;
-        let count = self.queues.get(batch.author()).map_or(0, BTreeMap::len);
-        if author_full || count >= HELD_PER_AUTHOR_MAX {
+        if batch.bytes().len() > self.room(batch.author()) {
             return Err(Refused::Full);
         }
         self.insert_wanted(batch);
@@ -106,13 +110,10 @@ impl Pool {
         if self.held.contains_key(&digest) {
             return;
         }
-        let reference = batch.reference();
+        let (reference, expires_ms_max) = (batch.reference(), batch.expires_ms());
         *self.bytes_by_author.entry(reference.author).or_default() += size;
         let queue = self.queues.entry(reference.author).or_default();
         queue.insert((reference.seq, digest), size);
-        let expires_ms_max =
-            batch.transactions().iter().map(|member| member.payload().expires_ms).max();
-        let expires_ms_max = expires_ms_max.unwrap_or(0);
         self.held.insert(digest, Held { batch, first_live: 0, expires_ms_max });
     }
 
@@ -184,6 +185,19 @@ impl Pool {
         Dropped { dead, forgotten }
     }
 
+    /// Lets go of what expired before a time and no header names that may still be decided. For a
+    /// height that lasts: no commit comes, and what expired meanwhile would take up its author's
+    /// share for ever, so that nobody takes anything in that could end it.
+    pub fn drop_spent(&mut self, before_ms: u64, named: &HashSet<BatchDigest>) -> Vec<BatchDigest> {
+        let spent = self
+            .held
+            .iter()
+            .filter(|(digest, held)| held.expires_ms_max < before_ms && !named.contains(*digest));
+        let spent: Vec<BatchDigest> = spent.map(|(digest, _)| *digest).collect();
+        spent.iter().for_each(|digest| self.remove(digest));
+        spent
+    }
+
     /// Whether any batch has a transaction that is unexpired and not decided (consensus.md, Idle).
     pub fn has_work(&mut self, now_ms: u64, state: &impl Decided) -> bool {
         self.held.values_mut().any(|held| held.find_live(now_ms, state))
@@ -195,6 +209,11 @@ impl Pool {
         queue.filter_map(|(_, digest)| self.get(digest))
     }
 
+    /// The names of all batches that are held or were decided within the window.
+    pub fn digests(&self) -> impl Iterator<Item = &BatchDigest> {
+        self.held.keys().chain(self.decided.keys())
+    }
+
     /// How many batches and bytes are undecided.
     pub fn size(&self) -> (usize, usize) {
         (self.held.len(), self.bytes_by_author.values().sum())
@@ -203,6 +222,15 @@ impl Pool {
     /// How many bytes of an author are undecided.
     pub fn author_bytes(&self, author: &PublicKey) -> usize {
         self.bytes_by_author.get(author).copied().unwrap_or(0)
+    }
+
+    /// How many bytes of an author's batches would still be taken in.
+    pub fn room(&self, author: &PublicKey) -> usize {
+        let count = self.queues.get(author).map_or(0, BTreeMap::len);
+        match count < HELD_PER_AUTHOR_MAX {
+            true => limits::AUTHOR_UNDECIDED_BYTES_MAX.saturating_sub(self.author_bytes(author)),
+            false => 0,
+        }
     }
 
     fn remove(&mut self, digest: &BatchDigest) {

@@ -185,6 +185,22 @@ fn what_no_honest_node_would_seal_is_no_work_and_takes_no_room_for_ever() {
 }
 
 #[test]
+fn what_has_expired_goes_while_a_height_lasts_unless_a_header_names_it() {
+    let mut pool = Pool::default();
+    let expired = |seq| batch("a", seq, vec![transaction(seq, 1, NOW_MS - 1)]);
+    let (named, spent, alive) = (expired(1), expired(2), live("a", 3));
+    for one in [&named, &spent, &alive] {
+        pool.insert(one.clone()).unwrap();
+    }
+    let names = HashSet::from([named.digest()]);
+    assert_eq!(pool.drop_spent(NOW_MS - 1, &names), [], "its last millisecond is not over");
+    assert_eq!(pool.drop_spent(NOW_MS, &names), [spent.digest()]);
+    let left = named.bytes().len() + alive.bytes().len();
+    assert_eq!(pool.author_bytes(alive.author()), left, "its share has room again");
+    assert!(pool.get(&named.digest()).is_some() && pool.get(&alive.digest()).is_some());
+}
+
+#[test]
 fn tiny_batches_of_one_author_do_not_crowd_out_others() {
     let mut pool = Pool::default();
     let members = vec![transaction(1, NOW_MS, NOW_MS + 60_000)];
@@ -192,6 +208,7 @@ fn tiny_batches_of_one_author_do_not_crowd_out_others() {
         pool.insert(batch("a", seq, members.clone())).unwrap();
     }
     let one_more = batch("a", u64::MAX, members);
+    assert_eq!(pool.room(one_more.author()), 0);
     assert_eq!(pool.insert(one_more), Err(Refused::Full));
     assert_eq!(pool.insert(live("b", 1)), Ok(()));
 }
@@ -252,8 +269,12 @@ fn an_author_may_have_only_so_much_undecided() {
     let mut pool = Pool::default();
     let fits = (limits::AUTHOR_UNDECIDED_BYTES_MAX / large("a", 0).bytes().len()) as u64;
     (0..fits).for_each(|seq| assert_eq!(pool.insert(large("a", seq)), Ok(())));
-    assert_eq!(pool.insert(large("a", fits)), Err(Refused::Full));
-    assert_eq!(pool.insert(live("b", 1)), Ok(()), "others are not affected");
+    let one_more = large("a", fits);
+    assert!(pool.room(one_more.author()) < one_more.bytes().len());
+    assert_eq!(pool.insert(one_more), Err(Refused::Full));
+    let other = live("b", 1);
+    assert_eq!(pool.room(other.author()), limits::AUTHOR_UNDECIDED_BYTES_MAX);
+    assert_eq!(pool.insert(other), Ok(()), "others are not affected");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use tonle_model::id::{AccountId, AssetId, DomainId, Name};
 use tonle_model::number::ValidatorIndex;
 use tonle_model::query::{Cursor, InvoiceId};
 use tonle_wsv::state;
+use tonle_wsv::state::snapshot::Joined;
 
 use super::negotiate::json;
 use super::problem::{ApiError, stored};
@@ -187,7 +188,17 @@ fn balance_at(
         cursor: None,
     };
     let line = stored(world.history(&newest))?.entries.into_iter().next();
-    let balance = line.as_ref().map_or(Amount::ZERO, |line| line.balance);
+    let balance = match (&line, world.joined()) {
+        (Some(line), _) => line.balance,
+        (None, None) => Amount::ZERO,
+        (None, Some(joined)) if time_ms < joined.timestamp_ms => {
+            return Err(history_begins(joined));
+        }
+        (None, Some(_)) => {
+            let owned = stored(world.owned_at(account, id, time_ms))?;
+            stored(owned.ok_or("a line of history does not fit the balances"))?
+        }
+    };
     Ok(PastBalance {
         asset: id.clone(),
         time_ms,
@@ -212,13 +223,39 @@ fn history(shared: &Shared, query: &Query) -> Result<Response, ApiError> {
         cursor: cursor.as_ref().map(|cursor| parse_cursor(cursor.as_str())).transpose()?,
     };
     find_account(shared, account)?;
-    let page = stored(shared.node.world().history(&query))?;
+    let page = whole_history(shared, &query)?;
     let items = page.entries.into_iter().map(|entry| {
         let scale = asset_of(shared, &entry.asset)?.scale;
         Ok(convert::history_entry(entry, scale))
     });
     let items = items.collect::<Result<Vec<_>, ApiError>>()?;
     shown(Ok(Page { items, next: page.next.map(|cursor| cursor.to_string()) }))
+}
+
+/// A page of history that does not pass for the end of it where a snapshot spared this node what
+/// is older: its cursor then leads to an answer that says so.
+fn whole_history(
+    shared: &Shared,
+    query: &state::HistoryQuery,
+) -> Result<state::HistoryPage, ApiError> {
+    let world = shared.node.world();
+    let mut page = stored(world.history(query))?;
+    let Some(joined) = world.joined() else { return Ok(page) };
+    let asks_further = query.since_ms.is_none_or(|since_ms| since_ms <= joined.timestamp_ms);
+    if !asks_further || page.next.is_some() {
+        return Ok(page);
+    }
+    let end = state::HistoryCursor::end_of(joined.timestamp_ms);
+    let is_older = |time_ms: u64| time_ms <= joined.timestamp_ms;
+    if query.until_ms.is_some_and(is_older) || query.cursor.is_some_and(|at| at <= end) {
+        return Err(history_begins(joined));
+    }
+    page.next = Some(end);
+    Ok(page)
+}
+
+fn history_begins(joined: &Joined) -> ApiError {
+    ApiError::gone("the history of accounts", format_args!("time {}", joined.timestamp_ms))
 }
 
 fn holds(shared: &Shared, id: &AccountId, asked: &PageAsked<'_>) -> Result<Response, ApiError> {

@@ -59,7 +59,7 @@ pub(super) async fn list(
         Some(from) => shared.committed_or_wait(from, query.wait).await,
         None => shared.committed(),
     };
-    let newest = || Height(last.0.saturating_sub(limit as u64 - 1));
+    let newest = || Height(last.0.saturating_sub(limit as u64 - 1)).max(shared.first_held());
     let from = query.from.unwrap_or_else(newest);
     let heights = (from.0..=last.0).take(limit).map(Height);
     off_thread(shared, move |shared| match form {
@@ -96,8 +96,10 @@ pub(super) async fn one(State(shared): App, Path(id): Path<BlockId>) -> Result<R
 }
 
 impl Shared {
+    /// The last height in the state. Whoever was told of a payment's block finds it, though those
+    /// who wait for blocks may hear of it a moment later.
     pub(super) fn committed(&self) -> Height {
-        *self.node.committed().borrow()
+        self.node.world().committed().height
     }
 
     /// The last committed height, as soon as it is `from` or the wait is over.
@@ -140,13 +142,33 @@ impl Shared {
         if height == Height(0) {
             return Ok((self.genesis.clone(), None));
         }
+        self.check_held(height)?;
         let record = stored(self.node.chain().block(height))?;
         let record = stored(record.ok_or("a committed block is not in the chain database"))?;
         Ok((record.header, Some(record.finalization)))
     }
 
+    /// The first block that is here: of the genesis at least the header always is.
+    pub(super) fn first_held(&self) -> Height {
+        self.node.world().joined().map_or(Height(0), |joined| joined.first)
+    }
+
+    /// Refuses what is about a block that a snapshot spared this node.
+    pub(super) fn check_held(&self, height: Height) -> Result<(), ApiError> {
+        let first = self.first_held();
+        match height < first {
+            true => Err(ApiError::gone("blocks", format_args!("height {first}"))),
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn receipts(&self, height: Height) -> Result<Vec<Receipt>, ApiError> {
-        stored(self.node.world().receipts(height)).map(Option::unwrap_or_default)
+        if height == Height(0) {
+            return Ok(Vec::new());
+        }
+        self.check_held(height)?;
+        let receipts = stored(self.node.world().receipts(height))?;
+        stored(receipts.ok_or("the receipts of a committed block are not in the state database"))
     }
 }
 

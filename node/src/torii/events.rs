@@ -68,7 +68,12 @@ pub(super) async fn events(
         (None, None) => Some(Place::end_of(shared.committed())),
     };
     let grant = granted(&shared, &headers)?;
-    let admitted = move |shared: &Shared| Listener::admit(shared, query, grant);
+    let next = told.map_or(Height(0), next_height);
+    let admitted = move |shared: &Shared| {
+        let listener = Listener::admit(shared, query, grant)?;
+        listener.check_held(shared, next)?;
+        Ok(listener)
+    };
     let listener = off_thread(Arc::clone(&shared), admitted).await?;
     let Ok(permit) = Arc::clone(&shared.streams).try_acquire_owned() else {
         let detail = "the node has as many event streams as it can serve; use one for several \
@@ -119,6 +124,14 @@ impl Place {
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}.{}.{}", self.height, self.kind as u8, self.index)
+    }
+}
+
+/// The block to tell, or to go on telling, once it was told up to a place.
+fn next_height(told: Place) -> Height {
+    match told == Place::end_of(told.height) {
+        true => told.height.next(),
+        false => told.height,
     }
 }
 
@@ -179,6 +192,20 @@ impl Listener {
             answers::find_account(shared, account)?;
         }
         Ok(listener)
+    }
+
+    /// Refuses to begin where a snapshot spared this node what there is to tell.
+    fn check_held(&self, shared: &Shared, from: Height) -> Result<(), ApiError> {
+        let Some(joined) = shared.node.world().joined() else { return Ok(()) };
+        let first = match self.kinds.contains(EventKind::Transfer) {
+            // They are read from the history.
+            true => joined.height.next(),
+            false => joined.first,
+        };
+        match from < first {
+            true => Err(ApiError::gone("these events", format_args!("height {first}"))),
+            false => Ok(()),
+        }
     }
 
     /// Refuses what may not be told, or no more.
@@ -300,11 +327,7 @@ impl Teller {
 
     /// The block to tell, or to go on telling.
     fn height(&self) -> Height {
-        match self.told {
-            None => Height(0),
-            Some(told) if told == Place::end_of(told.height) => told.height.next(),
-            Some(told) => told.height,
-        }
+        self.told.map_or(Height(0), next_height)
     }
 
     /// Events; or, if there are none, that the stream lives and how far it is.

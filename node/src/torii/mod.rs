@@ -15,8 +15,10 @@ mod blocks;
 mod body;
 mod convert;
 mod counters;
+mod direct;
 mod events;
 mod evidence;
+mod joining;
 mod negotiate;
 mod nonces;
 mod operations;
@@ -39,9 +41,11 @@ mod tests_events;
 #[cfg(test)]
 mod tests_evidence;
 #[cfg(test)]
+mod tests_joined;
+#[cfg(test)]
 mod tests_ledger;
 #[cfg(test)]
-mod tests_node;
+pub(crate) mod tests_node;
 #[cfg(test)]
 mod tests_query;
 #[cfg(test)]
@@ -64,9 +68,11 @@ use tonle_model::number::Height;
 use tonle_model::transaction::SignedTransaction;
 use tonle_model::verify::Verifier;
 use tonle_wsv::chain::ChainReader;
-use tonle_wsv::state::WorldReader;
+use tonle_wsv::state::{StateError, WorldReader};
 
 use self::counters::Counters;
+pub use self::direct::{Answer, Call, Direct};
+pub use self::joining::{JoiningStatus, serve_joining};
 use self::nonces::Nonces;
 use self::problem::ApiError;
 pub use self::server::serve;
@@ -77,6 +83,9 @@ pub const BODIES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// How long the node may take to check what was submitted.
 const SUBMIT_MAX: Duration = Duration::from_secs(20);
+
+/// Where a transaction stands, if the node knows it; an error if it cannot read what it knows.
+pub type Known = Result<Option<TransactionStatus>, StateError>;
 
 /// What Torii asks of the node behind it.
 pub trait Node: Send + Sync + 'static {
@@ -90,14 +99,10 @@ pub trait Node: Send + Sync + 'static {
 
     /// Where a transaction stands, `queued` and `expired` included; `None` if this node does not
     /// know it.
-    fn status_of(&self, hash: &TransactionHash) -> Option<TransactionStatus>;
+    fn status_of(&self, hash: &TransactionHash) -> Known;
 
     /// Waits until the status is final or the deadline has passed, and tells it.
-    fn wait_for(
-        &self,
-        hash: TransactionHash,
-        deadline: Instant,
-    ) -> BoxFuture<'_, Option<TransactionStatus>>;
+    fn wait_for(&self, hash: TransactionHash, deadline: Instant) -> BoxFuture<'_, Known>;
 
     /// The node about itself.
     fn node_status(&self) -> NodeStatus;

@@ -36,6 +36,15 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, code, detail)
     }
 
+    /// 410: it was once, and this node does not have it.
+    pub fn gone(what: &str, begins: impl Display) -> Self {
+        let detail = format!(
+            "this node joined from a snapshot and has {what} from {begins} on; ask a node that has \
+             been there from the genesis on"
+        );
+        Self::new(StatusCode::GONE, "not_held", detail)
+    }
+
     /// 503: not now.
     pub fn busy(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).after(Duration::from_secs(1))

@@ -15,10 +15,9 @@ use tonle_model::block::{BlockResult, Header};
 use tonle_model::bounded::{Bounded, TooLong};
 use tonle_model::hash::TransactionHash;
 use tonle_model::id::{AccountId, AssetId};
-use tonle_model::limits;
 use tonle_model::number::Height;
 use tonle_model::proof::{
-    CertifiedBlock, Claim, InvoiceName, Proof, Sibling, ValidatorChange, ValidatorList, Wanted,
+    CertifiedBlock, Claim, InvoiceName, Proof, Sibling, ValidatorList, Wanted,
 };
 use tonle_model::query::InvoiceId;
 use tonle_model::receipt::Outcome;
@@ -154,24 +153,11 @@ impl Shared {
             path: stored(Bounded::new(path))?,
             block,
             validators: stored(listed(&validators))?,
-            validator_changes: self.validator_changes(height)?,
+            validator_changes: stored(
+                self.node.world().certified_changes(self.node.chain(), height),
+            )?,
         };
         Ok(json(StatusCode::OK, proof))
-    }
-
-    /// How the validators of a height came to follow those of the genesis.
-    fn validator_changes(&self, until: Height) -> Result<ValidatorChanges, ApiError> {
-        let world = self.node.world();
-        let mut changes = stored(world.validator_changes())?;
-        changes.retain(|changed| *changed < until);
-        let change = |changed: Height| {
-            let result = stored(stored(world.result(changed))?.ok_or("a result is missing"))?;
-            let block = self.certified(changed, result)?;
-            let next = stored(world.validators_at(changed.next()))?;
-            Ok(ValidatorChange { block, next_validators: stored(listed(&next))? })
-        };
-        let changes = changes.into_iter().map(change).collect::<Result<Vec<_>, ApiError>>()?;
-        stored(Bounded::new(changes))
     }
 
     fn certified(&self, height: Height, result: BlockResult) -> Result<CertifiedBlock, ApiError> {
@@ -182,6 +168,7 @@ impl Shared {
                  first block on",
             ));
         }
+        self.check_held(height)?;
         let record = stored(self.node.chain().block(height))?;
         let record = stored(record.ok_or("a committed block is not in the chain database"))?;
         Ok(CertifiedBlock { header: record.header, result, finalization: record.finalization })
@@ -205,8 +192,6 @@ impl Shared {
         stored(Err(MISPLACED))
     }
 }
-
-type ValidatorChanges = Bounded<ValidatorChange, { limits::VALIDATOR_CHANGES_MAX }>;
 
 fn listed(validators: &ValidatorSet) -> Result<ValidatorList, TooLong> {
     Bounded::new(validators.iter().cloned().collect())

@@ -9,7 +9,7 @@ use tonle_model::hash::TransactionHash;
 
 use super::App;
 use super::negotiate::{Path, Query, json};
-use super::problem::ApiError;
+use super::problem::{ApiError, stored};
 
 /// `GET /v1/transactions/{hash}?wait=`
 pub(super) async fn status(
@@ -17,14 +17,14 @@ pub(super) async fn status(
     Path(hash): Path<TransactionHash>,
     Query(query): Query<StatusQuery>,
 ) -> Result<Response, ApiError> {
-    let mut status = shared.node.status_of(&hash);
+    let mut status = stored(shared.node.status_of(&hash))?;
     let decided = status.as_ref().is_some_and(|status| status.is_final());
     if let (false, Some(wait)) = (decided, query.wait) {
         let deadline = Instant::now() + wait.duration();
-        status = tokio::select! {
+        status = stored(tokio::select! {
             status = shared.node.wait_for(hash, deadline) => status,
             () = shared.stopping() => shared.node.status_of(&hash),
-        };
+        })?;
     }
     match status {
         Some(status) => Ok(json(StatusCode::OK, SubmitReply { hash, status })),

@@ -165,6 +165,18 @@ async fn a_transaction_for_another_network_is_told_so_in_either_shape() {
     }
 }
 
+/// "There is no such transaction" is a claim; a node that cannot read has none to make.
+#[tokio::test]
+async fn a_transaction_that_cannot_be_read_is_not_called_unknown() {
+    let net = start().await;
+    net.node.is_damaged.store(true, std::sync::atomic::Ordering::Relaxed);
+    let hash = net.node.payment("sok@aclb", "dara@wing", "5", 1).payload.hash();
+    for wait in [None, Some(Duration::from_millis(1))] {
+        let error = net.client.status(&hash, wait).await.unwrap_err();
+        assert_eq!((error.status(), error.code()), (Some(500), Some("internal")));
+    }
+}
+
 #[tokio::test]
 async fn a_status_can_be_waited_for() {
     let net = start().await;

@@ -2,7 +2,7 @@
 //! world in memory, and a real connection to it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,9 +30,11 @@ use tonle_model::verify::Verifier;
 use tonle_model::vote::{Ballot, Certificate, Vote, VoteKind};
 use tonle_wsv::chain::{ChainLog, ChainReader, ChainWrite, EvidenceRow, MemoryMark, OnLoss};
 use tonle_wsv::memory::MemoryStore;
+use tonle_wsv::state::snapshot::{SnapshotError, Source, read_file, write_file};
 use tonle_wsv::state::{World, WorldReader};
+use tonle_wsv::store::{Changes, Durability, Store, StoreError};
 
-use super::{Node, Refusal, RefusalClass, Settings, Submitted, serve};
+use super::{Known, Node, Refusal, RefusalClass, Settings, Submitted, serve};
 
 /// Block time of genesis.
 pub(super) const GENESIS_MS: u64 = 1_793_491_200_000;
@@ -41,8 +43,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 const VALIDATOR: &str = "validator_0";
 
 /// A node of one validator that makes a block when told to.
-pub(super) struct TestNode {
+pub(crate) struct TestNode {
     genesis: Genesis,
+    state: Arc<MemoryStore>,
     statuses: Mutex<HashMap<TransactionHash, TransactionStatus>>,
     changed: watch::Sender<()>,
     committed: watch::Sender<Height>,
@@ -57,6 +60,8 @@ pub(super) struct TestNode {
     pub unready: Mutex<Option<String>>,
     /// How far its clock is ahead of the last block.
     pub ahead_ms: AtomicU64,
+    /// Whether it cannot read what became of transactions.
+    pub is_damaged: AtomicBool,
 }
 
 /// A genesis with two banks, two currencies and three people.
@@ -103,13 +108,19 @@ fn genesis(public_reads: &str) -> Genesis {
 }
 
 impl TestNode {
-    fn new(public_reads: &str) -> Self {
+    /// A node at its genesis.
+    pub fn new(public_reads: &str) -> Self {
         let genesis = genesis(public_reads);
-        let world = World::open(Arc::new(MemoryStore::new()), &genesis).unwrap();
-        let store = Arc::new(MemoryStore::new());
+        Self::on(genesis, Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new()))
+    }
+
+    /// A node on these databases, the state and the chain.
+    pub fn on(genesis: Genesis, state: Arc<MemoryStore>, store: Arc<MemoryStore>) -> Self {
+        let world = World::open(state.clone(), &genesis).unwrap();
         let mark = Box::new(MemoryMark::default());
         let chain = ChainLog::open(store, mark, &genesis.chain(), OnLoss::Refuse).unwrap();
         Self {
+            state,
             statuses: Mutex::default(),
             changed: watch::channel(()).0,
             committed: watch::channel(Height(0)).0,
@@ -120,8 +131,31 @@ impl TestNode {
             open: watch::channel(true).0,
             unready: Mutex::default(),
             ahead_ms: AtomicU64::new(0),
+            is_damaged: AtomicBool::new(false),
             genesis,
         }
+    }
+
+    /// A snapshot of what there is now, from copies that stay as they are.
+    pub fn source(&self) -> Result<Source, SnapshotError> {
+        // What was not synced is part of it.
+        self.state.write(&Changes::default(), Durability::Synced).unwrap();
+        Source::new(Arc::new(self.state.backup()), self.chain.shared_store())
+    }
+
+    /// A node that joined from a snapshot of this one.
+    pub fn joined(&self) -> Self {
+        let mut file = Vec::new();
+        write_file(&self.source().unwrap(), &mut file, &mut |_| {}).unwrap();
+        let (state, chain) = (Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new()));
+        let stores = (state.clone(), chain.clone());
+        read_file(&mut &file[..], &self.genesis, stores.0, stores.1, &mut |_| {}).unwrap();
+        Self::on(self.genesis.clone(), state, chain)
+    }
+
+    /// What the network began with.
+    pub fn genesis(&self) -> &Genesis {
+        &self.genesis
     }
 
     /// A signed payment in riel by `from`, valid in the blocks that this node makes.
@@ -152,7 +186,7 @@ impl TestNode {
         let transaction = payload.sign(&keys.iter().collect::<Vec<_>>());
         let height = self.commit(std::slice::from_ref(&transaction));
         let hash = transaction.payload.hash();
-        let status = self.status_of(&hash);
+        let status = self.status_of(&hash).unwrap();
         assert_eq!(status, Some(TransactionStatus::Committed { height, index: 0 }));
         hash
     }
@@ -171,8 +205,18 @@ impl TestNode {
         }
     }
 
+    /// Those who wait for blocks have not heard of the last one yet.
+    pub fn forget_last(&self) {
+        self.committed.send_modify(|height| height.0 -= 1);
+    }
+
     /// Makes a block of transactions, one second after the one before.
     pub fn commit(&self, transactions: &[Transaction]) -> Height {
+        self.commit_after(1000, transactions)
+    }
+
+    /// Makes a block of transactions, so many milliseconds after the one before.
+    pub fn commit_after(&self, pause_ms: u64, transactions: &[Transaction]) -> Height {
         let key = KeyPair::demo(VALIDATOR);
         let chain = self.genesis.chain();
         let mut ledger = self.ledger.lock().unwrap();
@@ -189,7 +233,7 @@ impl TestNode {
             height,
             parent: before.block,
             parent_result: before.result.hash(),
-            timestamp_ms: before.timestamp_ms + 1000,
+            timestamp_ms: before.timestamp_ms + pause_ms,
             proposer: ValidatorIndex(0),
             proposed_view: View(0),
             batches: Bounded::new(vec![batch.reference()]).unwrap(),
@@ -273,19 +317,18 @@ impl Node for TestNode {
         .boxed()
     }
 
-    fn status_of(&self, hash: &TransactionHash) -> Option<TransactionStatus> {
-        self.statuses.lock().unwrap().get(hash).cloned()
+    fn status_of(&self, hash: &TransactionHash) -> Known {
+        match self.is_damaged.load(Ordering::Relaxed) {
+            true => Err(StoreError::Io("a flipped bit".into()).into()),
+            false => Ok(self.statuses.lock().unwrap().get(hash).cloned()),
+        }
     }
 
-    fn wait_for(
-        &self,
-        hash: TransactionHash,
-        deadline: Instant,
-    ) -> BoxFuture<'_, Option<TransactionStatus>> {
+    fn wait_for(&self, hash: TransactionHash, deadline: Instant) -> BoxFuture<'_, Known> {
         let mut changed = self.changed.subscribe();
         async move {
-            let decided = changed
-                .wait_for(|()| self.status_of(&hash).is_some_and(|status| status.is_final()));
+            let is_final = |known: Known| known.unwrap().is_some_and(|status| status.is_final());
+            let decided = changed.wait_for(|()| is_final(self.status_of(&hash)));
             let _ = tokio::time::timeout_at(deadline, decided).await;
             self.status_of(&hash)
         }
@@ -298,6 +341,7 @@ impl Node for TestNode {
             chain: self.genesis.chain(),
             name: VALIDATOR.to_owned(),
             role: NodeRole::Validator,
+            not_voting: None,
             height: committed.height,
             hash: committed.block,
             state_root: committed.result.state_root,
@@ -307,6 +351,7 @@ impl Node for TestNode {
             pool: PoolStatus::default(),
             version: "0.0.0".to_owned(),
             syncing: false,
+            sync: None,
             uptime_ms: 1,
             synced_writes: true,
             demo: true,
@@ -360,7 +405,12 @@ pub(super) async fn start() -> Net {
 
 /// Serves a node.
 pub(super) async fn start_with(public_reads: &str, settings: Settings) -> Net {
-    let node = Arc::new(TestNode::new(public_reads));
+    serve_node(TestNode::new(public_reads), settings).await
+}
+
+/// Serves this node.
+pub(super) async fn serve_node(node: TestNode, settings: Settings) -> Net {
+    let node = Arc::new(node);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let client = Client::new(&format!("http://{address}")).unwrap();

@@ -141,6 +141,15 @@ async fn what_does_not_exist_is_said_to() {
     assert_problem(net.client.block(hash).await, 404, "unknown_block");
 }
 
+/// A payment that is said to be in a block is found there, whoever else has heard of the block.
+#[tokio::test]
+async fn a_block_of_the_state_is_there_before_those_who_wait_hear_of_it() {
+    let (net, _) = paid().await;
+    net.node.forget_last();
+    let block = net.client.block(BlockId::Height(Height(2))).await.unwrap();
+    assert_eq!(block.height, Height(2));
+}
+
 #[tokio::test]
 async fn a_block_by_height_and_by_hash() {
     let (net, payments) = paid().await;

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use tonle_tests::simulator::campaign::{Summary, run_seeds};
+use tonle_tests::simulator::campaign::{SPEED_MIN, Summary, run_seeds};
 use tonle_tests::simulator::fault::Fault;
 use tonle_tests::simulator::simulation::{Outcome, run};
 
@@ -46,11 +46,15 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let missing = summary.struck.missing();
-    if missing.is_empty() {
-        return ExitCode::SUCCESS;
+    if !missing.is_empty() {
+        println!("Never struck: {missing:?}. That shows nothing about them: run more seeds.");
+        return ExitCode::FAILURE;
     }
-    println!("Never struck: {missing:?}. That shows nothing about them: run more seeds.");
-    ExitCode::FAILURE
+    if summary.is_too_slow() {
+        println!("Too slow: {SPEED_MIN:.0} times real time is the least.");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }
 
 fn report(summary: &Summary) {
@@ -60,12 +64,13 @@ fn report(summary: &Summary) {
     }
     let per_second = summary.seeds as f64 / summary.seconds;
     println!(
-        "{} seeds in {:.1} s, {per_second:.1}/s; {:.0} s of virtual time, {:.0} times real time; \
-         {} blocks, {} payments applied",
+        "{} seeds in {:.1} s, {per_second:.1}/s; {:.0} s of virtual time, {:.0} times real time on \
+         {} cores; {} blocks, {} payments applied",
         summary.seeds,
         summary.seconds,
         summary.virtual_ms as f64 / 1_000.0,
         summary.speed(),
+        std::thread::available_parallelism().map_or(1, usize::from),
         summary.blocks,
         summary.applied,
     );

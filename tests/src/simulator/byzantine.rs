@@ -86,7 +86,10 @@ impl Byzantine {
         let mut said = match Wire::from_frame(frame) {
             Ok(Wire::Consensus(message)) => self.say_message(*message, to, random, struck),
             Ok(Wire::Batch(_)) => self.say_batch(to, frame, random, struck),
-            Ok(Wire::Blocks { from, blocks }) if self.does(Fault::LyingSync) => {
+            // An answer of nothing is no lie.
+            Ok(Wire::Blocks { from, blocks })
+                if self.does(Fault::LyingSync) && !blocks.is_empty() =>
+            {
                 struck.count(Fault::LyingSync);
                 let mut blocks: Vec<_> = blocks.iter().cloned().collect();
                 if let Some((header, finalization)) = blocks.last_mut() {
@@ -121,19 +124,26 @@ impl Byzantine {
         let frame = Wire::Consensus(Box::new(message.clone())).to_frame();
         match message {
             Message::Proposal(proposal) if self.does(Fault::Equivocation) => {
-                struck.count(Fault::Equivocation);
                 let other = self.other_proposal(&proposal, random);
                 let pick = |to: &usize| {
                     let first = random.permille(500);
                     (*to, if first { frame.clone() } else { other.clone() })
                 };
-                to.iter().map(pick).collect()
+                let said: Said = to.iter().map(pick).collect();
+                let is_said = |what: &Bytes| said.iter().any(|(_, one)| one == what);
+                if is_said(&frame) && is_said(&other) {
+                    struck.count(Fault::Equivocation);
+                }
+                said
             }
             Message::Vote(vote) => {
                 let mut said = all(to, &frame);
-                if let Some(other) = self.other_vote(&vote, random, struck) {
+                if let Some((fault, other)) = self.other_vote(&vote, random) {
                     let some = to.iter().filter(|_| random.permille(600));
                     let others: Vec<_> = some.map(|to| (*to, other.clone())).collect();
+                    if !others.is_empty() {
+                        struck.count(fault);
+                    }
                     // Either may come first.
                     if random.permille(500) {
                         said.splice(0..0, others);
@@ -230,13 +240,8 @@ impl Byzantine {
         Some(Wire::Consensus(Box::new(Message::Proposal(proposal))).to_frame())
     }
 
-    /// A vote that contradicts its node's, if it is of that kind.
-    fn other_vote(
-        &mut self,
-        vote: &Vote,
-        random: &mut Random,
-        struck: &mut Tally,
-    ) -> Option<Bytes> {
+    /// A vote that contradicts its node's, and which deed that is, if it does such deeds.
+    fn other_vote(&mut self, vote: &Vote, random: &mut Random) -> Option<(Fault, Bytes)> {
         let mut digest = [0; 32];
         digest[..8].copy_from_slice(&random.number().to_le_bytes());
         let digest = Digest256(digest);
@@ -257,11 +262,10 @@ impl Byzantine {
         if !self.does(fault) {
             return None;
         }
-        struck.count(fault);
         let ballot = Ballot { kind, ..vote.ballot };
         let me = ValidatorIndex(self.me as u16);
         let other = Vote::sign(ballot, &self.chain, me, &self.key);
-        Some(Wire::Consensus(Box::new(Message::Vote(other))).to_frame())
+        Some((fault, Wire::Consensus(Box::new(Message::Vote(other))).to_frame()))
     }
 
     /// A certificate of one vote: its signature stands for everyone's.
@@ -363,4 +367,55 @@ fn disfigured(deed: Fault, transaction: &SignedTransaction) -> Option<SignedTran
 
 fn all(to: &[usize], frame: &Bytes) -> Said {
     to.iter().map(|to| (*to, frame.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tonle_model::key::Signature;
+    use tonle_model::number::{Height, View};
+
+    fn liar(deed: Fault) -> Byzantine {
+        Byzantine::new(vec![deed], KeyPair::demo("liar"), ChainHash::default(), 0, 4)
+    }
+
+    fn ballot() -> Ballot {
+        let kind = VoteKind::Notarize { block: BlockHash::default() };
+        Ballot { height: Height(1), view: View(0), kind }
+    }
+
+    #[test]
+    fn an_answer_of_nothing_is_no_lie() {
+        let (mut random, mut struck) = (Random::new(1), Tally::default());
+        let signatures = Bounded::new(vec![Signature([0; 64]); 3]).unwrap();
+        let finalization =
+            Certificate { ballot: ballot(), signers: Bounded::default(), signatures };
+        let block = (Header::genesis(ChainHash::default(), 1), finalization);
+        let mut mouth = liar(Fault::LyingSync);
+        for (blocks, lies) in [(vec![], 0), (vec![block], 1)] {
+            let blocks = Bounded::new(blocks).unwrap();
+            let answer = Wire::Blocks { from: Height(1), blocks }.to_frame();
+            let said = mouth.say(0, &[1], &answer, &mut random, &mut struck);
+            assert_eq!(said != [(1, answer)], lies > 0);
+            assert_eq!(struck.of(Fault::LyingSync), lies);
+        }
+    }
+
+    #[test]
+    fn a_second_vote_counts_only_if_somebody_hears_it() {
+        let mut random = Random::new(1);
+        let mut mouth = liar(Fault::DoubleVote);
+        let vote =
+            Vote::sign(ballot(), &ChainHash::default(), ValidatorIndex(0), &KeyPair::demo("liar"));
+        let vote = Wire::Consensus(Box::new(Message::Vote(vote))).to_frame();
+        let hearers: [&[usize]; 3] = [&[], &[1], &[1, 2, 3]];
+        for to in hearers {
+            for _ in 0..20 {
+                let mut struck = Tally::default();
+                let said = mouth.say(0, to, &vote, &mut random, &mut struck);
+                let is_heard = said.len() > to.len();
+                assert_eq!(struck.of(Fault::DoubleVote), u64::from(is_heard), "{to:?}");
+            }
+        }
+    }
 }

@@ -7,6 +7,11 @@ use std::time::Instant;
 use super::fault::Tally;
 use super::simulation::{Outcome, run};
 
+/// So much faster than real time a campaign is at least, all cores together.
+pub const SPEED_MIN: f64 = 200.0;
+/// A campaign of fewer seeds says nothing about speed.
+pub const MEASURED_SEEDS_MIN: u64 = 1_000;
+
 /// What many runs came to.
 #[derive(Debug, Default)]
 pub struct Summary {
@@ -46,9 +51,14 @@ impl Summary {
         self.least = Some((blocks.min(outcome.blocks), applied.min(outcome.applied)));
     }
 
-    /// How much faster than real time.
+    /// How much faster than real time, all cores together.
     pub fn speed(&self) -> f64 {
         self.virtual_ms as f64 / 1_000.0 / self.seconds
+    }
+
+    /// Whether there were enough seeds to say that they took too long.
+    pub fn is_too_slow(&self) -> bool {
+        self.seeds >= MEASURED_SEEDS_MIN && self.speed() < SPEED_MIN
     }
 }
 
@@ -84,4 +94,22 @@ pub fn run_seeds(
     let mut summary = summary.into_inner().expect("no run panicked");
     summary.seconds = start.elapsed().as_secs_f64();
     summary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_campaign_of_many_seeds_is_too_slow() {
+        let summary = |seeds: u64, seconds: f64| Summary {
+            seeds,
+            virtual_ms: seeds * 60_000,
+            seconds,
+            ..Summary::default()
+        };
+        assert!(!summary(1_000, 300.0).is_too_slow(), "200 times real time");
+        assert!(summary(1_000, 301.0).is_too_slow());
+        assert!(!summary(999, 1_000.0).is_too_slow());
+    }
 }

@@ -9,8 +9,10 @@ use tonle_model::hash::{ChainHash, TransactionHash};
 use tonle_model::id::AccountId;
 use tonle_model::instruction::Instruction;
 use tonle_model::key::KeyPair;
+use tonle_model::limits::AUTHOR_UNDECIDED_BYTES_MAX;
 use tonle_model::transaction::{Payload, SignedTransaction, Step};
 use tonle_model::verified::Verified;
+use tonle_node::assembly::Assembly;
 use tonle_node::driver::Event;
 use tonle_node::tracker::Take;
 
@@ -49,6 +51,14 @@ pub struct Made {
     pub riel: u128,
     /// Which processes took it in.
     pub taken_by: Vec<(usize, u64)>,
+}
+
+/// Whether a node takes anything in: what its gate asks the same parts before it looks at a payment
+/// (`node/src/gate.rs`).
+fn is_open(parts: &Assembly) -> bool {
+    !parts.board.is_disk_full()
+        && parts.board.own_bytes() <= AUTHOR_UNDECIDED_BYTES_MAX as u64 / 2
+        && parts.tracker.room(parts.clock.now_ms()) > 0
 }
 
 /// A client that waits to hear of its payment.
@@ -125,14 +135,17 @@ impl Clients {
     }
 
     /// Gives payments to a node, as its gate would pass them on, and waits to hear of them. Says
-    /// how many it took in.
+    /// how many it took in, or nothing if it takes nothing in now.
     pub fn submit(
         &mut self,
         (node, incarnation): (usize, u64),
         running: &Running,
         transactions: &[SignedTransaction],
-    ) -> usize {
+    ) -> Option<usize> {
         let parts = &running.assembly;
+        if !is_open(parts) {
+            return None;
+        }
         let now_ms = parts.clock.now_ms();
         let mut taken = Vec::new();
         for transaction in transactions {
@@ -152,7 +165,7 @@ impl Clients {
         }
         let count = taken.len();
         running.tell(Event::Transactions(taken));
-        count
+        Some(count)
     }
 
     /// What a node has told since.

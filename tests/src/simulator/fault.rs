@@ -1,4 +1,4 @@
-//! What can strike, and how often it did.
+//! What can strike, and how often it did: when it takes effect, not when it is planned.
 
 use std::collections::BTreeMap;
 
@@ -19,12 +19,14 @@ pub enum Fault {
     OneWayPartition,
     /// A node takes long to check and to execute.
     SlowNode,
-    /// A clock is off by up to an hour.
+    /// A clock is ahead or behind, by up to an hour.
     ClockOffset,
     /// A clock is too fast or too slow.
     ClockDrift,
     /// A clock jumps forward.
     ClockJump,
+    /// A clock jumps back.
+    ClockJumpBack,
     /// A process is killed.
     Crash,
     /// Writes that were not synced are lost with the power.
@@ -71,7 +73,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every kind.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Loss,
         Self::Delay,
         Self::Duplication,
@@ -82,6 +84,7 @@ impl Fault {
         Self::ClockOffset,
         Self::ClockDrift,
         Self::ClockJump,
+        Self::ClockJumpBack,
         Self::Crash,
         Self::LostWrites,
         Self::TornWrite,

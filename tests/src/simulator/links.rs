@@ -37,8 +37,8 @@ impl Weather {
 pub struct Links {
     /// Of all links.
     pub weather: Weather,
-    /// Cut until then.
-    cut: BTreeMap<(usize, usize), u64>,
+    /// Cut until then, and by what.
+    cut: BTreeMap<(usize, usize), (u64, Fault)>,
     /// When the last message of a link arrives.
     last_ms: BTreeMap<(usize, usize), u64>,
 }
@@ -49,9 +49,9 @@ impl Links {
         Self { weather, cut: BTreeMap::new(), last_ms: BTreeMap::new() }
     }
 
-    /// Cuts one.
-    pub fn cut(&mut self, from: usize, to: usize, until_ms: u64) {
-        self.cut.insert((from, to), until_ms);
+    /// Cuts one: what is lost by that is counted as this fault.
+    pub fn cut(&mut self, from: usize, to: usize, until_ms: u64, fault: Fault) {
+        self.cut.insert((from, to), (until_ms, fault));
     }
 
     /// Mends all, and calms the weather.
@@ -68,7 +68,10 @@ impl Links {
         random: &mut Random,
         struck: &mut Tally,
     ) -> Vec<u64> {
-        if self.cut.get(&(from, to)).is_some_and(|until_ms| now_ms < *until_ms) {
+        if let Some((until_ms, fault)) = self.cut.get(&(from, to))
+            && now_ms < *until_ms
+        {
+            struck.count(*fault);
             return Vec::new();
         }
         if random.permille(self.weather.loss_permille) {
@@ -108,5 +111,26 @@ impl Links {
         }
         *last_ms = at_ms.max(*last_ms);
         at_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_counts_for_each_message_that_it_costs() {
+        let (mut random, mut struck) = (Random::new(1), Tally::default());
+        let mut links = Links::new(Weather::calm(10));
+        links.cut(0, 1, 100, Fault::Partition);
+        links.cut(1, 0, 100, Fault::OneWayPartition);
+        let mut arrive = |from, to, now_ms| {
+            let arrivals = links.arrivals((from, to), now_ms, &mut random, &mut struck);
+            (arrivals.len(), struck.of(Fault::Partition), struck.of(Fault::OneWayPartition))
+        };
+        assert_eq!(arrive(0, 2, 99), (1, 0, 0), "another link");
+        assert_eq!(arrive(0, 1, 99), (0, 1, 0));
+        assert_eq!(arrive(1, 0, 99), (0, 1, 1));
+        assert_eq!(arrive(0, 1, 100), (1, 1, 1), "mended");
     }
 }

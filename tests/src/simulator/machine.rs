@@ -86,12 +86,18 @@ impl Outbox for ListOutbox {
 /// Whether a frame holds no vote and no proposal, or one that would survive a loss of power now.
 fn is_written(disk: &MemoryStore, frame: &Bytes) -> bool {
     let Ok(Wire::Consensus(message)) = Wire::from_frame(frame) else { return true };
-    let (height, record) = match *message {
-        Message::Vote(vote) => (vote.ballot.height, Record::Vote(vote)),
-        Message::Proposal(proposal) => (proposal.height, Record::Proposal(proposal)),
-        Message::Certificate(_) | Message::Status(_) => return true,
+    let Some((height, record)) = record_of(&message) else { return true };
+    disk.durable_values(Table::Records, &height.0.to_be_bytes()).contains(&record)
+}
+
+/// What the log of whoever made a vote or a proposal has of it, and at which height.
+pub(super) fn record_of(message: &Message) -> Option<(Height, Vec<u8>)> {
+    let (height, record) = match message {
+        Message::Vote(vote) => (vote.ballot.height, Record::Vote(*vote)),
+        Message::Proposal(proposal) => (proposal.height, Record::Proposal(proposal.clone())),
+        Message::Certificate(_) | Message::Status(_) => return None,
     };
-    disk.durable_values(Table::Records, &height.0.to_be_bytes()).contains(&record.encode())
+    Some((height, record.encode()))
 }
 
 /// A process.
@@ -148,12 +154,12 @@ impl Machine {
         }
     }
 
-    /// Starts the process. `vouched`: an operator says that it may vote whatever it knows.
-    pub fn start(&mut self, now_ms: u64, vouched: bool) -> Result<(), NodeError> {
-        self.clock.set(now_ms);
+    /// Starts the process. `vouched`: it may vote up to there, whatever it said before.
+    pub fn start(&mut self, now_ms: u64, vouched: Option<Height>) -> Result<(), NodeError> {
+        self.clock.start(now_ms);
         self.incarnation += 1;
         let hash = self.genesis.chain();
-        let on_loss = if vouched { OnLoss::Forgive } else { OnLoss::Observe };
+        let on_loss = if vouched.is_some() { OnLoss::Forgive } else { OnLoss::Observe };
         let mark = Box::new(self.mark.clone());
         let log = ChainLog::open(self.chain_disk.clone(), mark, &hash, on_loss)?;
         let opened =
@@ -267,7 +273,7 @@ impl Running {
     }
 
     /// Checks what waits.
-    pub fn check(&self) {
+    pub fn check(&mut self) {
         while self.assembly.checker.work_one() {}
     }
 

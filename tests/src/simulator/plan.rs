@@ -11,8 +11,13 @@ use crate::random::Random;
 pub const ROUGH_MS: u64 = 40_000;
 /// Nothing strikes before that: the first nodes must meet.
 const CALM_MS: u64 = 1_000;
-/// A clock that is off by more than this cannot lead, and its node is counted among the faulty.
-const SKEW_MS_MAX: u64 = 1_500;
+/// A clock that is off by more than this, either way, counts among the faulty. Two of them that are
+/// off either way, and drift once, are within what validators allow a leader.
+const SKEW_MS_MAX: u64 = 1_200;
+/// So far off is a clock that is, at least.
+const FAR_MS_MIN: u64 = 60_000;
+/// And at most.
+const FAR_MS_MAX: u64 = 3_600_000;
 
 /// Something that strikes at one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,12 +119,12 @@ pub enum Strike {
         /// For how long.
         ms: u64,
     },
-    /// A clock jumps forward.
+    /// A clock is put forward or back.
     Jump {
         /// Whose.
         node: usize,
-        /// How far.
-        ahead_ms: u64,
+        /// How far ahead of true time it is then, or behind if negative.
+        ahead_ms: i64,
     },
 }
 
@@ -132,8 +137,8 @@ pub struct Plan {
     pub byzantine: BTreeMap<usize, Vec<Fault>>,
     /// Who comes back with an old disk, and so may not vote any more.
     pub restored: Option<usize>,
-    /// By how much clocks are ahead from the start.
-    pub offsets_ms: Vec<u64>,
+    /// By how much clocks are ahead from the start, or behind if negative.
+    pub offsets_ms: Vec<i64>,
     /// What links are like.
     pub weather: Weather,
     /// What strikes when, from the start; in order.
@@ -150,11 +155,11 @@ impl Plan {
             byzantine.entry(random.below(validators)).or_insert_with(|| deeds(random));
             faulty -= 1;
         }
-        let mut offsets_ms: Vec<u64> =
-            (0..validators).map(|_| random.between(0, SKEW_MS_MAX)).collect();
+        let mut offsets_ms: Vec<i64> = (0..validators).map(|_| skew_ms(random)).collect();
         if faulty > 0 && random.permille(300) {
             let node = random.below(validators);
-            offsets_ms[node] = random.between(60_000, 3_600_000);
+            let far_ms = random.between(FAR_MS_MIN, FAR_MS_MAX).cast_signed();
+            offsets_ms[node] = if random.permille(500) { far_ms } else { -far_ms };
             faulty -= usize::from(!byzantine.contains_key(&node));
         }
         let restored = (faulty > 0 && random.permille(500)).then(|| random.below(validators));
@@ -211,9 +216,14 @@ impl Plan {
             8 => Strike::OneWay { from: node, to, ms },
             9 => Strike::Slow { node, ms },
             10 => Strike::Drift { node, rate_permille: random.between(900, 1_100), ms },
-            _ => Strike::Jump { node, ahead_ms: random.between(100, SKEW_MS_MAX) },
+            _ => Strike::Jump { node, ahead_ms: skew_ms(random) },
         }
     }
+}
+
+/// How far ahead or behind a clock is that is not off.
+fn skew_ms(random: &mut Random) -> i64 {
+    random.between(0, 2 * SKEW_MS_MAX).cast_signed() - SKEW_MS_MAX.cast_signed()
 }
 
 fn deeds(random: &mut Random) -> Vec<Fault> {
@@ -231,5 +241,36 @@ fn weather(random: &mut Random) -> Weather {
         delay_permille: random.pick(&[0, 10, 50]),
         reorders: random.permille(500),
         latency_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_are_off_either_way_and_far_off_with_the_faulty_alone() {
+        let (mut near, mut far) = ((0u32, 0u32), (0u32, 0u32));
+        for seed in 0..500 {
+            let plan = Plan::new(&mut Random::new(seed));
+            let is_far = |ms: i64| ms.unsigned_abs() > SKEW_MS_MAX;
+            let off = (0..plan.validators).filter(|node| is_far(plan.offsets_ms[*node]));
+            let others: Vec<usize> =
+                off.filter(|node| !plan.byzantine.contains_key(node)).collect();
+            let restored = plan.restored.filter(|node| !others.contains(node));
+            let faulty = plan.byzantine.len() + others.len() + usize::from(restored.is_some());
+            assert!(faulty <= (plan.validators - 1) / 3, "seed {seed}");
+            let jumps = plan.strikes.iter().filter_map(|(_, strike)| match strike {
+                Strike::Jump { ahead_ms, .. } => Some(*ahead_ms),
+                _ => None,
+            });
+            for ms in jumps.inspect(|ms| assert!(!is_far(*ms))).chain(plan.offsets_ms.clone()) {
+                let counts = if is_far(ms) { &mut far } else { &mut near };
+                counts.0 += u32::from(ms < 0);
+                counts.1 += u32::from(ms > 0);
+            }
+        }
+        assert!(near.0.min(near.1) > 500, "{near:?}");
+        assert!(far.0.min(far.1) > 10, "{far:?}");
     }
 }

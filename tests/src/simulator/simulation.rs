@@ -1,18 +1,20 @@
 //! One run: everything that happens, in the order of one queue.
 
+mod standing;
+mod strikes;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use tonle_consensus::Message;
-use tonle_model::batch::Batch;
 use tonle_model::genesis::Genesis;
 use tonle_model::hash::TransactionHash;
 use tonle_model::key::{KeyPair, PublicKey};
 use tonle_model::number::Height;
 use tonle_model::transaction::SignedTransaction;
 use tonle_model::validators::{Validator, ValidatorSet};
-use tonle_node::driver::Event;
 use tonle_node::wire::Wire;
+use tonle_wsv::memory::Failure;
 
 use super::byzantine::Byzantine;
 use super::check::{Checks, Held, Violation, broken};
@@ -22,6 +24,7 @@ use super::links::Links;
 use super::machine::{Backup, Left, Machine};
 use super::plan::{Plan, ROUGH_MS, Strike};
 use super::trace::{Trace, describe};
+use crate::panics::caught;
 use crate::random::Random;
 
 /// A run covers so much at least.
@@ -39,12 +42,20 @@ const HEALED_LATENCY_MS: u64 = 20;
 const SETTLE_MS: u64 = 8_000;
 /// Then it must be quiet for so long.
 const QUIET_MS: u64 = 6_000;
+/// A network with a liar in it must be so for once in so many such times: views that a liar leads
+/// take longer.
+const QUIET_TRIES_MAX: usize = 10;
+/// Whoever does one of these may have others talk for as long as it likes: it asks again for what
+/// they must answer, or holds payments that nobody promised to anyone.
+const DISTURBING: [Fault; 4] =
+    [Fault::StaleReplay, Fault::VoidBatch, Fault::InvalidBatch, Fault::StrippedSignatures];
 /// Between bursts of payments, about.
 const BURST_MS: u64 = 1_500;
 /// A node that was cut off for breaking the protocol is let in again after that.
 const BLAME_MS: u64 = 1_000;
-/// What a healed network may say for each block, per pair of nodes, besides batches and status.
-const FRAMES_PER_BLOCK_AND_PAIR_MAX: u64 = 24;
+/// What honest nodes of a healed network may say to each other besides status, for each pair of
+/// them: for each block if there is no liar; else for each view and second.
+const FRAMES_PER_PAIR_MAX: u64 = 24;
 
 /// Something that is to happen.
 enum Happening {
@@ -54,11 +65,19 @@ enum Happening {
     Check { node: usize, incarnation: u64 },
     Execute { node: usize, incarnation: u64 },
     Strike(Strike),
-    Start { node: usize, power: bool, vouched: bool },
+    Start { node: usize, power: bool },
     LinkUp { one: usize, other: usize },
     RoomOnDisk { node: usize, incarnation: u64 },
     PaceAgain { node: usize },
     Pay,
+}
+
+/// How much was said when, and what had come of it.
+struct Talked {
+    frames: u64,
+    blocks: u64,
+    views: u64,
+    at_ms: u64,
 }
 
 /// A run.
@@ -80,16 +99,16 @@ pub struct Simulation {
     events: BTreeMap<(u64, u64), Happening>,
     sequence: u64,
     slow_until_ms: Vec<u64>,
-    full: BTreeSet<usize>,
-    /// Who came back with an old disk. The others' memory makes an observer of it, unless they
-    /// were restarted since: so it counts among the f, and may contradict what it forgot.
+    /// Who came back with an old disk. The others' memory makes an observer of it, unless too few
+    /// of them heard its votes: so it counts among the f, and may contradict what nobody remembers.
     restored: BTreeSet<usize>,
-    backups: BTreeMap<usize, Backup>,
+    /// Copies of disks, and when they were made.
+    backups: BTreeMap<usize, (Backup, u64)>,
     gossiped: BTreeSet<(usize, Bytes)>,
     seen: Vec<SignedTransaction>,
     is_rough: bool,
     pays: bool,
-    /// Frames of honest nodes other than status.
+    /// Frames from honest nodes to honest nodes other than status.
     talk: u64,
 }
 
@@ -105,8 +124,9 @@ impl Simulation {
             keys.iter().map(|key| Machine::new(key.clone(), genesis.clone(), start_ms)).collect();
         let mut struck = Tally::default();
         for (machine, ahead_ms) in machines.iter_mut().zip(&plan.offsets_ms) {
-            machine.clock.jump(start_ms, *ahead_ms);
-            struck.count(Fault::ClockOffset);
+            if machine.clock.put(start_ms, *ahead_ms) != 0 {
+                struck.count(Fault::ClockOffset);
+            }
         }
         let byzantine = plan.byzantine.iter().map(|(node, deeds)| {
             let (key, deeds) = (keys[*node].clone(), deeds.clone());
@@ -128,7 +148,6 @@ impl Simulation {
             events: BTreeMap::new(),
             sequence: 0,
             slow_until_ms: vec![0; plan.validators],
-            full: BTreeSet::new(),
             restored: BTreeSet::new(),
             backups: BTreeMap::new(),
             gossiped: BTreeSet::new(),
@@ -145,7 +164,7 @@ impl Simulation {
     fn schedule_all(&mut self) {
         for node in 0..self.machines.len() {
             let delay_ms = self.random.between(0, 800);
-            self.after(delay_ms, Happening::Start { node, power: false, vouched: false });
+            self.after(delay_ms, Happening::Start { node, power: false });
         }
         for (at_ms, strike) in std::mem::take(&mut self.plan.strikes) {
             self.after(at_ms, Happening::Strike(strike));
@@ -158,27 +177,37 @@ impl Simulation {
         self.until(self.start_ms + ROUGH_MS)?;
         self.heal();
         let healed_ms = self.now_ms;
-        let (talked, blocks) = (self.talk, self.checks.height());
+        let before = self.talked();
         while !self.is_done() {
             if self.now_ms > healed_ms + HEALED_MS_MAX {
                 return broken(format!("no progress after healing: {}", self.standing()));
             }
             self.until(self.now_ms + 500)?;
         }
-        self.check_talk(self.talk - talked, self.checks.height() - blocks)?;
-        self.until(self.now_ms + SETTLE_MS)?;
-        let talked = self.talk;
-        self.until(self.now_ms + QUIET_MS)?;
-        // A Byzantine node may have others talk: it asks for what they must answer.
-        if self.talk > talked && self.byzantine.is_empty() {
-            return broken(format!("{} frames from an idle network", self.talk - talked));
-        }
+        self.check_talk(&before)?;
+        self.fall_silent()?;
         let faulty = self.byzantine.keys().chain(&self.restored);
         let faulty: Vec<_> = faulty.map(|node| self.names[*node]).collect();
         (0..self.machines.len()).try_for_each(|node| match self.honest(node) {
             Some(running) => self.checks.settled(node, running, &faulty),
             None => Ok(()),
         })
+    }
+
+    /// With nothing to do, nothing is said.
+    fn fall_silent(&mut self) -> Held {
+        self.until(self.now_ms + SETTLE_MS)?;
+        let mut deeds = self.plan.byzantine.values().flatten();
+        let is_disturbed = deeds.any(|deed| DISTURBING.contains(deed));
+        let tries = if self.byzantine.is_empty() { 1 } else { QUIET_TRIES_MAX };
+        for _ in 0..tries {
+            let talked = self.talk;
+            self.until(self.now_ms + QUIET_MS)?;
+            if self.talk == talked || is_disturbed {
+                return Ok(());
+            }
+        }
+        broken(format!("no silence in an idle network: {}", self.standing()))
     }
 
     /// How long it was, how many blocks and applied payments there were.
@@ -233,14 +262,9 @@ impl Simulation {
                 self.turn(node)
             }
             Happening::Strike(strike) => self.strike(strike),
-            Happening::Start { node, power, vouched } => self.start(node, power, vouched),
+            Happening::Start { node, power } => self.start(node, power),
             Happening::LinkUp { one, other } => self.link(one, other, true),
-            Happening::RoomOnDisk { node, incarnation } => {
-                self.full.remove(&node);
-                let Some(running) = self.current(node, incarnation) else { return Ok(()) };
-                running.tell(Event::Paused(false));
-                self.turn(node)
-            }
+            Happening::RoomOnDisk { node, incarnation } => self.find_room(node, incarnation),
             Happening::PaceAgain { node } => {
                 self.machines[node].clock.keep_pace(self.now_ms, 1_000);
                 Ok(())
@@ -269,6 +293,12 @@ impl Simulation {
         if !running.frame(&name, frame.clone()) {
             self.after(5, Happening::Frame { from, to, frame });
             return Ok(());
+        }
+        if !self.byzantine.contains_key(&to)
+            && let Ok(Wire::Consensus(message)) = Wire::from_frame(&frame)
+            && let Message::Vote(vote) = *message
+        {
+            self.checks.heard(to, &vote, running.assembly.board.height());
         }
         self.turn(to)
     }
@@ -300,10 +330,13 @@ impl Simulation {
         let Some(running) = &mut machine.running else { return Ok(()) };
         machine.clock.set(now_ms);
         let turned = running.turn();
-        let left = running.take_left();
+        let (left, height) = (running.take_left(), running.assembly.board.height());
         self.send(node, left)?;
         if let Err(error) = turned {
             return self.ended(node, &error);
+        }
+        if !self.byzantine.contains_key(&node) {
+            self.checks.turned(node, height);
         }
         self.arrange(node);
         Ok(())
@@ -321,7 +354,10 @@ impl Simulation {
         let jobs = running.has_jobs() && !running.executing;
         running.checking |= checks;
         running.executing |= jobs;
-        let wake_ms = now_ms + machine.clock.until(now_ms, running.next_turn_ms());
+        if slow && (checks || jobs) {
+            self.struck.count(Fault::SlowNode);
+        }
+        let wake_ms = now_ms + machine.clock.until(running.next_turn_ms());
         let wakes = std::mem::replace(&mut running.wake_ms, wake_ms) != wake_ms;
         if checks {
             self.after(work_ms, Happening::Check { node, incarnation });
@@ -373,15 +409,7 @@ impl Simulation {
                 said
             }
             None => {
-                let wire = Wire::from_frame(frame);
-                if let Ok(Wire::Consensus(message)) = &wire
-                    && !self.restored.contains(&node)
-                {
-                    self.checks.said(node, message, unwritten)?;
-                }
-                let is_status = matches!(&wire, Ok(Wire::Consensus(message))
-                    if matches!(**message, Message::Status(_)));
-                self.talk += if is_status { 0 } else { to.len() as u64 };
+                self.overhear(node, to, frame, unwritten)?;
                 to.iter().map(|to| (*to, frame.clone())).collect()
             }
         };
@@ -403,6 +431,23 @@ impl Simulation {
         Ok(())
     }
 
+    /// Watches what an honest node says.
+    fn overhear(&mut self, node: usize, to: &[usize], frame: &Bytes, unwritten: bool) -> Held {
+        let wire = Wire::from_frame(frame);
+        match &wire {
+            Ok(Wire::Consensus(message)) => self.checks.said(node, message, unwritten)?,
+            Ok(Wire::Blocks { blocks, .. }) => self.checks.served(node, blocks)?,
+            _ => {}
+        }
+        let is_status = matches!(&wire, Ok(Wire::Consensus(message))
+            if matches!(**message, Message::Status(_)));
+        if !is_status {
+            let honest = to.iter().filter(|to| !self.byzantine.contains_key(*to));
+            self.talk += honest.count() as u64;
+        }
+        Ok(())
+    }
+
     /// After a node may have committed: what it committed, and what it told its clients.
     fn look_at(&mut self, node: usize) -> Held {
         if self.byzantine.contains_key(&node) {
@@ -410,7 +455,7 @@ impl Simulation {
         }
         let machine = &self.machines[node];
         let Some(running) = &machine.running else { return Ok(()) };
-        self.checks.committed(node, running, &self.clients)?;
+        self.checks.committed(node, running, &machine.chain_disk, &self.clients)?;
         for told in self.clients.heard(node) {
             self.checks.told(&told, &machine.chain_disk)?;
         }
@@ -428,21 +473,37 @@ impl Simulation {
         self.stop(node)?;
         if !of_disk {
             // A Byzantine node's own lies may end it.
-            self.after(500, Happening::Start { node, power: false, vouched: false });
+            self.after(500, Happening::Start { node, power: false });
         }
         Ok(())
     }
 
+    /// Kills a process, if it runs.
+    fn kill(&mut self, node: usize) -> Held {
+        if self.machines[node].running.is_some() {
+            self.struck.count(Fault::Crash);
+        }
+        self.stop(node)
+    }
+
     fn stop(&mut self, node: usize) -> Held {
-        self.machines[node].running = None;
-        self.full.remove(&node);
+        let machine = &mut self.machines[node];
+        machine.running = None;
+        for disk in [&machine.chain_disk, &machine.state_disk] {
+            match disk.take_failure() {
+                Some(Failure::Error) => self.struck.count(Fault::DiskError),
+                Some(Failure::PowerLost) => self.struck.count(Fault::TornWrite),
+                None => {}
+            }
+        }
+        self.checks.emptied(node);
         (0..self.machines.len()).try_for_each(|other| self.tell_link(other, node, false))
     }
 
     /// Starts a node; what still ran of it is killed. Disks are as good as new.
-    fn start(&mut self, node: usize, power: bool, vouched: bool) -> Held {
+    fn start(&mut self, node: usize, power: bool) -> Held {
         if self.machines[node].running.is_some() {
-            self.stop(node)?;
+            self.kill(node)?;
         }
         let now_ms = self.now_ms;
         let seed = self.random.number();
@@ -454,6 +515,8 @@ impl Simulation {
             (0..lost).for_each(|_| self.struck.count(Fault::LostWrites));
         }
         self.trace.line(node, "starts");
+        // What others remember of its lies does not silence a liar.
+        let vouched = self.byzantine.contains_key(&node).then_some(Height(u64::MAX));
         if let Err(error) = machine.start(now_ms, vouched) {
             return broken(format!("node {node} does not start: {error}"));
         }
@@ -485,115 +548,20 @@ impl Simulation {
         self.turn(node)
     }
 
-    fn strike(&mut self, strike: Strike) -> Held {
-        self.trace.line(0, format_args!("strikes: {strike:?}"));
-        let now_ms = self.now_ms;
-        match strike {
-            Strike::Kill { node, down_ms, power } => {
-                self.struck.count(Fault::Crash);
-                self.stop(node)?;
-                self.after_at_most(down_ms, Happening::Start { node, power, vouched: false });
-            }
-            Strike::TornWrite { node, down_ms, lands } => {
-                self.struck.count(Fault::TornWrite);
-                self.machines[node].chain_disk.lose_power_in_next_sync(lands);
-                let start = Happening::Start { node, power: true, vouched: false };
-                self.after_at_most(down_ms, start);
-            }
-            Strike::DiskError { node, down_ms, of_state } => {
-                self.struck.count(Fault::DiskError);
-                let machine = &self.machines[node];
-                let disk = if of_state { &machine.state_disk } else { &machine.chain_disk };
-                disk.break_writes();
-                let start = Happening::Start { node, power: false, vouched: false };
-                self.after_at_most(down_ms, start);
-            }
-            Strike::DiskFull { node, ms } => return self.fill_disk(node, ms),
-            Strike::KillAll { down_ms, power } => {
-                self.struck.count(Fault::AllCrash);
-                (0..self.machines.len()).try_for_each(|node| self.stop(node))?;
-                for node in 0..self.machines.len() {
-                    let down_ms = self.random.between(1, down_ms.max(1));
-                    self.after_at_most(down_ms, Happening::Start { node, power, vouched: false });
-                }
-            }
-            Strike::Backup { node } => {
-                self.backups.insert(node, self.machines[node].backup());
-            }
-            Strike::OldDisk { node, with_mark } => {
-                let Some(backup) = self.backups.remove(&node) else { return Ok(()) };
-                self.struck.count(Fault::OldDisk);
-                self.stop(node)?;
-                self.machines[node].restore(backup, with_mark);
-                self.restored.insert(node);
-                return self.start(node, false, false);
-            }
-            Strike::Amnesia { node } => {
-                self.struck.count(Fault::Amnesia);
-                self.stop(node)?;
-                self.machines[node].forget();
-                return self.start(node, false, true);
-            }
-            Strike::Silence { node, ms } => {
-                if let Some(mouth) = self.byzantine.get_mut(&node) {
-                    mouth.silent_until_ms = now_ms + ms;
-                }
-            }
-            Strike::Partition { side, ms } => self.part(side, ms),
-            Strike::OneWay { from, to, ms } => {
-                self.struck.count(Fault::OneWayPartition);
-                self.links.cut(from, to, now_ms + ms);
-            }
-            Strike::Slow { node, ms } => {
-                self.struck.count(Fault::SlowNode);
-                self.slow_until_ms[node] = now_ms + ms;
-            }
-            Strike::Drift { node, rate_permille, ms } => {
-                self.struck.count(Fault::ClockDrift);
-                self.machines[node].clock.keep_pace(now_ms, rate_permille);
-                self.after_at_most(ms, Happening::PaceAgain { node });
-            }
-            Strike::Jump { node, ahead_ms } => {
-                self.struck.count(Fault::ClockJump);
-                self.machines[node].clock.jump(now_ms, ahead_ms);
-                return self.turn(node);
-            }
-        }
-        Ok(())
-    }
-
-    fn fill_disk(&mut self, node: usize, ms: u64) -> Held {
-        let incarnation = self.machines[node].incarnation;
-        let Some(running) = &self.machines[node].running else { return Ok(()) };
-        self.struck.count(Fault::DiskFull);
-        running.tell(Event::Paused(true));
-        self.full.insert(node);
-        self.after_at_most(ms, Happening::RoomOnDisk { node, incarnation });
-        self.turn(node)
-    }
-
-    fn part(&mut self, side: u64, ms: u64) {
-        self.struck.count(Fault::Partition);
-        let is_in = |node: usize| side >> node & 1 == 1;
-        for from in 0..self.machines.len() {
-            for to in (0..self.machines.len()).filter(|to| is_in(from) != is_in(*to)) {
-                self.links.cut(from, to, self.now_ms + ms);
-            }
-        }
-    }
-
     /// A burst of payments; a few of them through two nodes.
     fn pay(&mut self) -> Held {
         let count = if self.is_rough { self.random.between(8, 24) } else { 60 };
-        let open = |node: &usize| self.honest(*node).is_some() && !self.full.contains(node);
-        let gates: Vec<usize> = (0..self.machines.len()).filter(open).collect();
+        let runs = |node: &usize| self.honest(*node).is_some();
+        let gates: Vec<usize> = (0..self.machines.len()).filter(runs).collect();
         if !gates.is_empty() {
             let payments: Vec<_> =
                 (0..count).map(|_| self.clients.pay(self.now_ms, &mut self.random)).collect();
             let node = self.random.pick(&gates);
-            self.submit(node, &payments)?;
+            let is_open = self.submit(node, &payments)?;
+            // Whom one node refuses, another one may take in.
+            let again = if is_open { payments.len() / 8 } else { payments.len() };
             let other = self.random.pick(&gates);
-            self.submit(other, &payments[..payments.len() / 8])?;
+            self.submit(other, &payments[..again])?;
             self.seen.extend(payments);
         }
         for (node, mouth) in &mut self.byzantine {
@@ -608,13 +576,17 @@ impl Simulation {
         Ok(())
     }
 
-    fn submit(&mut self, node: usize, payments: &[SignedTransaction]) -> Held {
+    /// Offers payments to a node. Whether it takes anything in now.
+    fn submit(&mut self, node: usize, payments: &[SignedTransaction]) -> Result<bool, Violation> {
         let machine = &mut self.machines[node];
         machine.clock.set(self.now_ms);
-        let Some(running) = &machine.running else { return Ok(()) };
+        let Some(running) = &machine.running else { return Ok(false) };
         let taken = self.clients.submit((node, machine.incarnation), running, payments);
-        self.trace.line(node, format_args!("takes {taken} of {} payments", payments.len()));
-        self.turn(node)
+        let (count, offered) = (taken.unwrap_or(0), payments.len());
+        self.trace.line(node, format_args!("takes {count} of {offered} payments"));
+        self.checks.took(node, count)?;
+        self.turn(node)?;
+        Ok(taken.is_some())
     }
 
     fn heal(&mut self) {
@@ -649,59 +621,23 @@ impl Simulation {
         self.clients.open(runs, |hash| self.checks.is_decided(hash))
     }
 
-    fn check_talk(&self, frames: u64, blocks: u64) -> Held {
-        let pairs = (self.machines.len() * (self.machines.len() - 1)) as u64;
-        let most = (blocks + 10) * pairs * FRAMES_PER_BLOCK_AND_PAIR_MAX;
-        match frames <= most || !self.byzantine.is_empty() {
+    fn talked(&self) -> Talked {
+        let Self { checks, now_ms, talk, .. } = self;
+        Talked { frames: *talk, blocks: checks.height(), views: checks.views(), at_ms: *now_ms }
+    }
+
+    /// Nodes said no more than what they did since asks for.
+    fn check_talk(&self, before: &Talked) -> Held {
+        let now = self.talked();
+        let (frames, blocks) = (now.frames - before.frames, now.blocks - before.blocks);
+        let (views, ms) = (now.views - before.views, now.at_ms - before.at_ms);
+        let rounds = if self.byzantine.is_empty() { blocks } else { views + ms / 1_000 };
+        let honest = (self.machines.len() - self.byzantine.len()) as u64;
+        let most = (rounds + 10) * honest * (honest - 1) * FRAMES_PER_PAIR_MAX;
+        match frames <= most {
             true => Ok(()),
-            false => broken(format!("{frames} frames for {blocks} blocks")),
+            false => broken(format!("{frames} frames for {blocks} blocks in {views} views")),
         }
-    }
-
-    /// Where everyone is, for whoever asks why nothing moves.
-    fn standing(&self) -> String {
-        let node = |(number, machine): (usize, &Machine)| match &machine.running {
-            None => format!("{number} is down"),
-            Some(running) => {
-                let board = &running.assembly.board;
-                format!("{number} at {}/{}", board.height(), board.view())
-            }
-        };
-        let nodes: Vec<String> = self.machines.iter().enumerate().map(node).collect();
-        let byzantine: Vec<_> = self.byzantine.keys().collect();
-        let open = self.open();
-        let first = open.first().map(|hash| self.whereabouts(hash));
-        format!(
-            "{}; Byzantine {byzantine:?}; {} payments undecided, the first {first:?}",
-            nodes.join(", "),
-            open.len(),
-        )
-    }
-
-    /// Where an undecided payment is: for each node, what it would answer if it came again, and
-    /// the blocks whose batches have it.
-    fn whereabouts(&self, hash: &TransactionHash) -> Vec<String> {
-        let Some(made) = self.clients.made.get(hash) else { return Vec::new() };
-        let node = |(number, machine): (usize, &Machine)| {
-            let running = machine.running.as_ref()?;
-            let now_ms = running.assembly.clock.now_ms();
-            let again = running.world.admit(&made.transaction, now_ms);
-            let has = |bytes: &Bytes| {
-                let batch = Batch::decode(&machine.chain_hash(), bytes.clone());
-                batch.is_ok_and(|one| one.transactions().iter().any(|tx| tx.hash() == *hash))
-            };
-            let undecided = running.chain.undecided();
-            let bytes = |digest| running.chain.batch(digest).ok().flatten();
-            let held = undecided.iter().filter_map(bytes).filter(has).count();
-            let blocks: Vec<u64> = (1..=self.checks.height())
-                .filter(|height| {
-                    let batches = running.chain.batches_of(Height(*height)).ok().flatten();
-                    batches.is_some_and(|batches| batches.iter().any(has))
-                })
-                .collect();
-            Some(format!("{number}: {again:?}, in {held} undecided batches, in blocks {blocks:?}"))
-        };
-        self.machines.iter().enumerate().filter_map(node).collect()
     }
 
     /// What the plan was.
@@ -748,10 +684,10 @@ pub struct Outcome {
     pub violation: Option<Violation>,
 }
 
-/// Runs a seed.
+/// Runs a seed. A panic of whatever runs in it is a violation like any other.
 pub fn run(seed: u64, is_traced: bool) -> Outcome {
     let mut simulation = Simulation::new(seed, is_traced);
-    let violation = simulation.run().err();
+    let violation = caught(|| simulation.run()).unwrap_or_else(broken).err();
     let (virtual_ms, blocks, applied) = simulation.extent();
     let (struck, digest) = (simulation.struck.clone(), simulation.trace.digest());
     Outcome { seed, virtual_ms, blocks, applied, struck, digest, violation }

@@ -77,6 +77,7 @@ pub fn describe(wire: &Wire) -> String {
         Wire::Header(header) => format!("header {} {}", header.height, short(header.hash())),
         Wire::GetBlocks { from, count } => format!("wants {count} blocks from {from}"),
         Wire::Blocks { from, blocks } => format!("{} blocks from {from}", blocks.len()),
+        Wire::Snapshot(_) => "about a snapshot".to_owned(),
         Wire::Announce(list) => format!("announces {} batches", list.len()),
     }
 }

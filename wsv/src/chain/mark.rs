@@ -3,7 +3,8 @@
 //! RocksDB cannot tell a half-lost log from a torn tail (consensus.md, What is durable before
 //! what), and a validator that votes from half a log may contradict itself. So each synced write
 //! counts up a number that stands in the database and, afterwards, in this small file. The file is
-//! not synced: it may lag the database, never lead it, unless the database lost something.
+//! synced when it is made, and then not: it may lag the database, never lead it, unless the
+//! database lost something.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use parity_scale_codec::{Decode, Encode};
 use tonle_model::number::{Height, View};
+
+use crate::store::StoreError;
 
 /// How far the chain database got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
@@ -40,17 +43,26 @@ const SLOT_BYTES: usize = 64;
 /// Bytes of an encoded mark: height, view, counter.
 const MARK_BYTES: usize = 8 + 4 + 8;
 
+/// The name of the file, beside the database.
+const FILE: &str = "chain.mark";
+
 /// A mark in a file of two slots, written in turn so that a torn write spares the other.
 pub struct FileMark {
     file: File,
+    /// Whether the file is on the disk, so that a loss of power finds it there.
+    is_synced: bool,
 }
 
 impl FileMark {
-    /// Opens or makes the file.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        Ok(Self { file })
+    /// Opens or makes the file `chain.mark` of a directory.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(FILE);
+        let failed = |error: io::Error| StoreError::Io(format!("{}: {error}", path.display()));
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = options.open(&path).map_err(failed)?;
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+        Ok(Self { file, is_synced: false })
     }
 
     fn slot(&self, number: u64) -> io::Result<Option<Mark>> {
@@ -74,7 +86,12 @@ impl MarkStore for FileMark {
     }
 
     fn save(&mut self, mark: &Mark) -> io::Result<()> {
-        self.file.write_all_at(&encode_slot(mark), (mark.counter % 2) * SLOT_BYTES as u64)
+        self.file.write_all_at(&encode_slot(mark), (mark.counter % 2) * SLOT_BYTES as u64)?;
+        if !self.is_synced {
+            self.file.sync_all()?;
+            self.is_synced = true;
+        }
+        Ok(())
     }
 }
 
@@ -130,13 +147,12 @@ mod tests {
     #[test]
     fn a_torn_write_leaves_the_mark_before() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("mark");
-        let mut file = FileMark::open(&path).unwrap();
+        let mut file = FileMark::open(dir.path()).unwrap();
         assert_eq!(file.load().unwrap(), None);
         let mark = |counter| Mark { height: Height(3), view: View(1), counter };
         file.save(&mark(7)).unwrap();
         file.save(&mark(8)).unwrap();
-        assert_eq!(FileMark::open(&path).unwrap().load().unwrap(), Some(mark(8)));
+        assert_eq!(FileMark::open(dir.path()).unwrap().load().unwrap(), Some(mark(8)));
         file.file.write_all_at(&[9; 5], 0).unwrap();
         assert_eq!(file.load().unwrap(), Some(mark(7)));
         file.file.write_all_at(&[9; 5], 64).unwrap();

@@ -9,7 +9,8 @@ mod evidence;
 mod mark;
 mod open;
 mod reader;
-mod rows;
+pub(crate) mod rows;
+mod seen;
 #[cfg(test)]
 mod tests;
 
@@ -20,17 +21,20 @@ use parity_scale_codec::Encode;
 use tonle_model::batch::Batch;
 use tonle_model::block::Header;
 use tonle_model::hash::{BatchDigest, BlockHash};
+use tonle_model::key::PublicKey;
 use tonle_model::number::{Height, View};
 use tonle_model::verified::Verified;
-use tonle_model::vote::{Certificate, VoteKind};
+use tonle_model::vote::{Certificate, Vote, VoteKind};
 
 pub use evidence::{EvidencePlace, EvidencePlaceError, EvidenceRow, Signed, Statements};
 pub use mark::{FileMark, Mark, MarkStore, MemoryMark};
-pub use open::{ChainOpenError, OnLoss};
+pub use open::{ChainOpenError, Loss, OnLoss};
 pub use reader::{BlockRecord, ChainReader};
+pub use seen::VOTES_SEEN_MAX;
 
 use reader::Shared;
 use rows::BlockRow;
+use seen::Seen;
 
 use crate::store::{Changes, Durability, ScanOrder, StoreError, Table};
 
@@ -71,6 +75,9 @@ pub struct ChainWrite {
     /// Evidence that was found. What is kept about a validator and height already is not replaced,
     /// and past [`EVIDENCE_MAX`] nothing is kept.
     pub evidence: Vec<EvidenceRow>,
+    /// The latest vote seen of each validator. It makes no write by itself: what was seen since the
+    /// last one is lost with the power, and nothing was said since.
+    pub seen: Vec<(PublicKey, Vote)>,
     /// The view the validator is in, for the mark.
     pub view: View,
 }
@@ -80,10 +87,11 @@ pub struct ChainLog {
     shared: Arc<Shared>,
     mark_store: Box<dyn MarkStore>,
     mark: Mark,
-    whole: bool,
+    loss: Option<Loss>,
     next_record: u64,
     next_batch: u64,
     records_pruned: Height,
+    seen: Seen,
 }
 
 /// What a write will do to the index once it is on disk.
@@ -99,7 +107,7 @@ struct Staged {
 impl ChainLog {
     /// Whether the log is all that this validator ever wrote. If not, it must not vote.
     pub fn is_whole(&self) -> bool {
-        self.whole
+        self.loss.is_none()
     }
 
     /// A handle for other threads.
@@ -125,6 +133,7 @@ impl ChainLog {
         let height = staged.last.map_or(self.mark.height, |(height, _)| height);
         let mark = Mark { height, view: write.view, counter: self.mark.counter + 1 };
         rows::put_meta(&mut changes, rows::MARK, &mark);
+        let seen = self.seen.stage(&write.seen, &mut changes);
         self.shared.store.write(&changes, Durability::Synced)?;
         // After the database: the mark may lag it, never lead it.
         self.mark_store.save(&mark).map_err(|error| StoreError::Io(error.to_string()))?;
@@ -132,8 +141,14 @@ impl ChainLog {
         self.next_record = next_record;
         self.next_batch += staged.added.len() as u64;
         self.records_pruned = staged.records_pruned.unwrap_or(self.records_pruned);
+        self.seen = seen.unwrap_or_else(|| std::mem::take(&mut self.seen));
         self.shared.apply(staged);
         Ok(())
+    }
+
+    /// The latest vote of each validator that was seen when this log was last written to.
+    pub fn votes_seen(&self) -> &BTreeMap<PublicKey, Vote> {
+        self.seen.votes()
     }
 
     /// The records of a height in the order they were appended.

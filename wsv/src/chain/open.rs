@@ -1,20 +1,16 @@
 //! Opening the chain database, and noticing that it lost something.
 
 use std::ops::ControlFlow;
-#[cfg(feature = "disk")]
-use std::path::Path;
 use std::sync::Arc;
 
 use tonle_model::hash::{BatchDigest, BlockHash, ChainHash, Digest256};
 use tonle_model::number::Height;
 
 use super::reader::{Index, Shared};
-use super::{ChainLog, DECIDED_BATCHES_KEPT, EvidencePlace, Mark, MarkStore, rows};
-use crate::store::{Changes, Durability, ScanOrder, Store, StoreError, Table, decode_row};
-#[cfg(feature = "disk")]
-use crate::{
-    chain::FileMark,
-    store::{Database, RocksStore},
+use super::seen::Seen;
+use super::{ChainError, ChainLog, DECIDED_BATCHES_KEPT, EvidencePlace, Mark, MarkStore, rows};
+use crate::store::{
+    Changes, Durability, ScanOrder, Store, StoreError, Table, are_empty, decode_row,
 };
 
 /// So many blocks at most are read at the start to find recent batches by digest.
@@ -31,21 +27,41 @@ pub enum OnLoss {
     Forgive,
 }
 
-/// Why the chain database did not open.
-#[derive(Debug, thiserror::Error)]
-pub enum ChainOpenError {
-    /// The database is behind its mark, lost it, or was found so before: it must not vote.
+/// How it is known that a log lost something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Loss {
+    /// The database is behind its mark, or lost it.
     #[error(
-        "the chain database lost writes: it is at write {}, height {}, and was at {}; \
-         run as an observer, or restore the data",
+        "the chain database lost writes: it is at write {}, height {}, and was at {}",
         found.counter, found.height, describe(*marked)
     )]
-    Lost {
+    Behind {
         /// How far it once got; `None` if that record is itself missing or damaged.
         marked: Option<Mark>,
         /// How far it is.
         found: Mark,
     },
+    /// The state is of blocks that the chain does not have.
+    #[error(
+        "the chain database lost blocks: it is at height {chain}, and the state was at {state}"
+    )]
+    StateAhead {
+        /// Where the state was.
+        state: Height,
+        /// Where the chain is.
+        chain: Height,
+    },
+    /// It was found so before.
+    #[error("the chain database had lost writes when this node started before")]
+    Earlier,
+}
+
+/// Why the chain database did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainOpenError {
+    /// The log lost something: it must not be voted from.
+    #[error("{0}; run as an observer, or restore the data")]
+    Lost(Loss),
     /// The database belongs to another genesis.
     #[error("the chain database belongs to network {found}, not to {expected}")]
     OtherNetwork {
@@ -65,26 +81,7 @@ fn describe(marked: Option<Mark>) -> String {
     })
 }
 
-impl From<std::io::Error> for ChainOpenError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Fatal(StoreError::Io(error.to_string()))
-    }
-}
-
 impl ChainLog {
-    /// Opens the database `dir/chain` and its mark `dir/chain.mark`, making them if they are new.
-    #[cfg(feature = "disk")]
-    pub fn open_dir(
-        dir: &Path,
-        chain: &ChainHash,
-        on_loss: OnLoss,
-    ) -> Result<Self, ChainOpenError> {
-        std::fs::create_dir_all(dir)?;
-        let mark = FileMark::open(&dir.join("chain.mark"))?;
-        let store = RocksStore::open(&dir.join("chain"), Database::Chain)?;
-        Self::open(Arc::new(store), Box::new(mark), chain, on_loss)
-    }
-
     /// Opens a chain database beside its mark.
     pub fn open(
         store: Arc<dyn Store>,
@@ -92,43 +89,68 @@ impl ChainLog {
         chain: &ChainHash,
         on_loss: OnLoss,
     ) -> Result<Self, ChainOpenError> {
+        // The tables come and go together, in their order; the last one is never without a row.
+        let meta_is_lost = are_empty(&*store, &[Table::ChainMeta])?;
+        if meta_is_lost && !are_empty(&*store, Table::CHAIN)? {
+            return Err(StoreError::Row { table: Table::ChainMeta }.into());
+        }
         let found = rows::meta(&*store, rows::MARK)?.unwrap_or_default();
-        let whole = check_whole(&*store, &*mark_store, found, on_loss)?;
-        adopt(&*store, chain, whole)?;
-        if whole {
-            mark_store.save(&found)?;
+        let loss = find_loss(&*store, &*mark_store, found, on_loss)?;
+        adopt(&*store, chain, loss.is_none())?;
+        if loss.is_none() {
+            mark_store.save(&found).map_err(|error| StoreError::Io(error.to_string()))?;
         }
         let (index, next_batch) = load_index(&*store)?;
         let next_record = next_record(&*store)?;
+        let seen = Seen::load(&*store)?;
         Ok(Self {
             shared: Arc::new(Shared::new(store, index)),
             mark_store,
             mark: found,
-            whole,
+            loss,
             next_record,
             next_batch,
             records_pruned: Height(0),
+            seen,
         })
+    }
+
+    /// How it is known that the log is not all that this validator ever wrote, if it is not.
+    pub fn loss(&self) -> Option<Loss> {
+        self.loss
+    }
+
+    /// Something outside of the log shows that it lost something. It stays known as lost.
+    pub fn lose(&mut self, loss: Loss) -> Result<(), ChainError> {
+        let mut changes = Changes::default();
+        rows::put_meta(&mut changes, rows::LOST, &true);
+        self.shared.store.write(&changes, Durability::Synced)?;
+        self.loss.get_or_insert(loss);
+        Ok(())
     }
 }
 
-fn check_whole(
+fn find_loss(
     store: &dyn Store,
     mark_store: &dyn MarkStore,
     found: Mark,
     on_loss: OnLoss,
-) -> Result<bool, ChainOpenError> {
-    let known_lost = rows::meta::<bool>(store, rows::LOST)?.unwrap_or(false);
-    let (marked, behind) = match mark_store.load() {
+) -> Result<Option<Loss>, ChainOpenError> {
+    let (marked, is_behind) = match mark_store.load() {
         Ok(Some(mark)) => (Some(mark), mark.counter > found.counter),
         // The mark is made before the first write, so a database that was written to had one.
         Ok(None) => (None, found.counter > 0),
         Err(_) => (None, true),
     };
-    match (known_lost || behind, on_loss) {
-        (false, _) | (true, OnLoss::Forgive) => Ok(true),
-        (true, OnLoss::Observe) => Ok(false),
-        (true, OnLoss::Refuse) => Err(ChainOpenError::Lost { marked, found }),
+    let is_known = rows::meta::<bool>(store, rows::LOST)?.unwrap_or(false);
+    let loss = match is_behind {
+        true => Some(Loss::Behind { marked, found }),
+        false => is_known.then_some(Loss::Earlier),
+    };
+    match (loss, on_loss) {
+        (None, _) | (Some(_), OnLoss::Forgive) => Ok(None),
+        (Some(loss), OnLoss::Observe) => Ok(Some(loss)),
+        (Some(loss), OnLoss::Refuse) => Err(ChainOpenError::Lost(loss)),
     }
 }
 
@@ -176,10 +198,12 @@ fn load_index(store: &dyn Store) -> Result<(Index, u64), StoreError> {
 
 fn load_decided(store: &dyn Store, index: &mut Index, last: Height) -> Result<(), StoreError> {
     let missing = StoreError::Row { table: Table::Blocks };
+    let first = rows::meta(store, rows::FIRST)?.unwrap_or(Height(1));
     let mut rows_read = Vec::new();
     let mut count = 0;
     let mut height = Some(last);
-    while let Some(at) = height.filter(|at| at.0 > 0 && last.0 - at.0 < DECIDED_BLOCKS_READ) {
+    let is_read = |at: &Height| *at >= first && last.0 - at.0 < DECIDED_BLOCKS_READ;
+    while let Some(at) = height.filter(is_read) {
         let row = rows::block(store, at)?.ok_or_else(|| missing.clone())?;
         count += row.batches.len();
         rows_read.push(row);

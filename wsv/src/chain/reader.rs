@@ -158,7 +158,13 @@ impl ChainReader {
         self.shared.index().last().0
     }
 
-    /// A decided block; `None` above the last one, and for genesis, which is not stored here.
+    /// The first block that is held: 1, unless this node joined from a snapshot.
+    pub fn first_height(&self) -> Result<Height, ChainError> {
+        Ok(rows::meta(self.store(), rows::FIRST)?.unwrap_or(Height(1)))
+    }
+
+    /// A decided block; `None` above the last one, below the first, and for genesis, which is not
+    /// stored here.
     pub fn block(&self, height: Height) -> Result<Option<BlockRecord>, ChainError> {
         let row = rows::block(self.store(), height)?;
         Ok(row.map(|row| BlockRecord { header: row.header, finalization: row.finalization }))
@@ -249,6 +255,11 @@ impl ChainReader {
             decode_row(Table::Evidence, &row.ok_or_else(|| missing.clone())?)
         };
         Ok(places.into_iter().map(row).collect::<Result<_, StoreError>>()?)
+    }
+
+    /// The database, for whoever hands a snapshot out.
+    pub fn shared_store(&self) -> Arc<dyn Store> {
+        self.shared.store.clone()
     }
 
     fn store(&self) -> &dyn Store {

@@ -17,6 +17,9 @@ pub const LOW_WATER: &[u8] = b"low_water";
 /// Meta row: present while the log is known to have lost something.
 pub const LOST: &[u8] = b"lost";
 
+/// Meta row: the first block that is held, if a snapshot brought it.
+pub const FIRST: &[u8] = b"first";
+
 /// A decided block.
 #[derive(Encode, Decode)]
 pub struct BlockRow {

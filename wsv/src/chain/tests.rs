@@ -8,12 +8,13 @@ use tonle_model::block::Header;
 use tonle_model::bounded::Bounded;
 use tonle_model::hash::{BatchDigest, BlockHash, ChainHash, Digest256, ResultHash};
 use tonle_model::key::{PublicKey, Signature};
-use tonle_model::number::Height;
+use tonle_model::number::{Height, ValidatorIndex};
 use tonle_model::verified::Verified;
-use tonle_model::vote::Certificate;
+use tonle_model::vote::{Ballot, Certificate};
 
 use super::*;
 use crate::memory::MemoryStore;
+use crate::store::{Database, RocksStore, Store};
 use crate::testing::{Net, batch, finalization, genesis};
 
 fn chain() -> ChainHash {
@@ -285,10 +286,8 @@ fn a_lost_log_is_noticed_and_stays_known_as_lost() {
     assert!(!observer.is_whole());
     decide_empty(&mut observer, 5);
     // It has caught up with its mark, and is still no voter.
-    let Err(ChainOpenError::Lost { marked, found }) = disk.try_open(OnLoss::Refuse) else {
-        panic!("opened");
-    };
-    assert_eq!(marked.unwrap().counter, found.counter);
+    let refused = disk.try_open(OnLoss::Refuse);
+    assert!(matches!(refused, Err(ChainOpenError::Lost(Loss::Earlier))), "known all the same");
     assert!(disk.try_open(OnLoss::Forgive).unwrap().is_whole());
     assert!(disk.open().is_whole());
 }
@@ -299,7 +298,66 @@ fn a_missing_mark_is_a_loss_too() {
     hold(&mut disk.open(), &batches(1));
     let disk = Disk { store: disk.store, mark: MemoryMark::default() };
     let refused = disk.try_open(OnLoss::Refuse);
-    assert!(matches!(refused, Err(ChainOpenError::Lost { marked: None, .. })));
+    assert!(matches!(refused, Err(ChainOpenError::Lost(Loss::Behind { marked: None, .. }))));
+}
+
+#[test]
+fn a_state_that_is_ahead_makes_the_log_known_as_lost() {
+    let disk = Disk::new();
+    let mut log = disk.open();
+    let loss = Loss::StateAhead { state: Height(9), chain: Height(3) };
+    log.lose(loss).unwrap();
+    assert_eq!(log.loss(), Some(loss));
+    assert_eq!(disk.try_open(OnLoss::Observe).unwrap().loss(), Some(Loss::Earlier));
+}
+
+/// A shortened manifest has RocksDB make the tables anew that it does not know of.
+#[test]
+fn tables_without_the_last_one_are_damage() {
+    let disk = Disk::new();
+    let mut changes = Changes::default();
+    changes.put(Table::Batches, &rows::number_key(3), b"a batch");
+    disk.store.write(&changes, Durability::Synced).unwrap();
+    let refused = disk.try_open(OnLoss::Forgive);
+    let lacks = StoreError::Row { table: Table::ChainMeta }.to_string();
+    assert_eq!(refused.err().map(|error| error.to_string()), Some(lacks));
+}
+
+fn seen(signer: u8, height: u64) -> (PublicKey, Vote) {
+    let ballot = Ballot { height: Height(height), view: View(0), kind: VoteKind::Nullify };
+    let vote = Vote { ballot, signer: ValidatorIndex(0), signature: Signature([signer; 64]) };
+    (PublicKey([signer; 32]), vote)
+}
+
+fn see(log: &mut ChainLog, seen: Vec<(PublicKey, Vote)>) {
+    let records = vec![(Height(1), b"record".to_vec())];
+    log.append(ChainWrite { records, seen, ..Default::default() }).unwrap();
+}
+
+#[test]
+fn votes_seen_are_kept_with_whatever_else_is_written() {
+    let disk = Disk::new();
+    let mut log = disk.open();
+    log.append(ChainWrite { seen: vec![seen(1, 5)], ..Default::default() }).unwrap();
+    assert!(log.votes_seen().is_empty(), "no write of its own");
+    see(&mut log, vec![seen(1, 5), seen(2, 5)]);
+    see(&mut log, vec![seen(1, 6), seen(2, 5)]);
+    disk.store.crash(0);
+    assert_eq!(*disk.open().votes_seen(), BTreeMap::from([seen(1, 6), seen(2, 5)]));
+}
+
+#[test]
+fn votes_seen_are_bounded_and_the_oldest_goes() {
+    let disk = Disk::new();
+    let mut log = disk.open();
+    for signer in 1..=VOTES_SEEN_MAX as u8 + 1 {
+        see(&mut log, vec![seen(signer, 10 - u64::from(signer))]);
+    }
+    let kept: Vec<_> = disk.open().votes_seen().keys().map(|key| key.0[0]).collect();
+    assert_eq!(kept, [1, 2, 3]);
+    see(&mut log, vec![seen(9, 50)]);
+    let kept: Vec<_> = disk.open().votes_seen().keys().map(|key| key.0[0]).collect();
+    assert_eq!(kept, [1, 2, 9]);
 }
 
 /// Evidence against the validator of some number.
@@ -407,7 +465,13 @@ fn logs(dir: &Path) -> Vec<std::path::PathBuf> {
 }
 
 fn rocks(dir: &Path) -> Result<ChainLog, ChainOpenError> {
-    ChainLog::open_dir(dir, &chain(), OnLoss::Refuse)
+    rocks_or(dir, OnLoss::Refuse)
+}
+
+fn rocks_or(dir: &Path, on_loss: OnLoss) -> Result<ChainLog, ChainOpenError> {
+    let mark = Box::new(FileMark::open(dir)?);
+    let store = Arc::new(RocksStore::open(&dir.join("chain"), Database::Chain)?);
+    ChainLog::open(store, mark, &chain(), on_loss)
 }
 
 fn rocks_with_blocks() -> tempfile::TempDir {
@@ -443,6 +507,29 @@ fn damage_in_the_middle_of_the_log_refuses_to_open() {
     assert!(matches!(refused, Err(ChainOpenError::Fatal(_))));
 }
 
+/// The bit makes it the type of a reused log, of which RocksDB reads the same record for ever.
+#[test]
+fn a_log_that_would_be_read_for_ever_is_refused() {
+    let dir = rocks_with_blocks();
+    let log = logs(dir.path()).pop().unwrap();
+    let mut bytes = std::fs::read(&log).unwrap();
+    let second = 7 + usize::from(u16::from_le_bytes([bytes[4], bytes[5]]));
+    bytes[second + 6] ^= 4;
+    std::fs::write(&log, bytes).unwrap();
+    let Err(ChainOpenError::Fatal(error)) = rocks(dir.path()) else { panic!("opened") };
+    assert_eq!(error.database(), Some(Database::Chain));
+    assert!(error.to_string().contains(&format!("is damaged at byte {second}")), "{error}");
+}
+
+#[test]
+fn a_database_that_is_open_is_left_alone() {
+    let dir = rocks_with_blocks();
+    let log = rocks(dir.path()).unwrap();
+    assert!(rocks(dir.path()).is_err(), "twice");
+    drop(log);
+    rocks(dir.path()).unwrap();
+}
+
 #[test]
 fn half_a_log_and_no_log_are_noticed_through_the_mark() {
     let dir = rocks_with_blocks();
@@ -466,6 +553,6 @@ fn a_torn_tail_loses_the_last_write_whole() {
     std::fs::write(&log, &bytes[..bytes.len() - 10]).unwrap();
     // What was synced does not tear by itself: this is a loss, and the rest can be read.
     assert!(matches!(rocks(dir.path()), Err(ChainOpenError::Lost { .. })));
-    let log = ChainLog::open_dir(dir.path(), &chain(), OnLoss::Observe).unwrap();
+    let log = rocks_or(dir.path(), OnLoss::Observe).unwrap();
     assert_eq!(log.reader().last_height(), Height(49));
 }

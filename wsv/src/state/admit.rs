@@ -59,6 +59,11 @@ impl<E: Into<StateError>> From<E> for AdmitError {
 }
 
 impl WorldReader {
+    /// When the next block can be at the earliest, at a time of the local clock.
+    pub fn next_block_ms(&self, now_ms: u64) -> u64 {
+        self.shared.head().next_block_ms(now_ms)
+    }
+
     /// Whether a transaction whose signatures are valid, or will be checked, is worth taking in at
     /// a time of the local clock.
     pub fn admit(&self, transaction: &SignedTransaction, now_ms: u64) -> Result<(), AdmitError> {
@@ -67,8 +72,7 @@ impl WorldReader {
             return Err(AdmitError::Refused(Refusal::OtherNetwork));
         }
         let head = self.shared.head();
-        // The next block is later than the last one, whatever the local clock says.
-        let time_ms = now_ms.max(head.committed.timestamp_ms.saturating_add(1));
+        let time_ms = head.next_block_ms(now_ms);
         let references = check::references(payload);
         let void = {
             let window = self.shared.window.read().unwrap_or_else(PoisonError::into_inner);

@@ -13,14 +13,14 @@ use super::entries::{Entries, expiry_key, slot_key};
 use super::execute::{CommittedBlock, Executed, Plan, each_row, execute_genesis};
 use super::history::{Place, put_movement};
 use super::key::{Key, SEPARATOR};
-use super::overlay::{Dirty, Fate, Overlay};
+use super::overlay::{Fate, Overlay};
 use super::receipts::{ReceiptsRow, TransactionRecord, put_receipts, put_transaction};
 use super::totals::put_totals;
 use super::value::{Value, expiry};
 use super::{Committed, Head, StateError, World};
 use crate::store::{Changes, Durability, Store, StoreError, Table, decode_row};
 
-/// The one row of [`Table::StateMeta`].
+/// The row of [`Table::StateMeta`] that says where the state is.
 const META_KEY: &[u8] = b"committed";
 
 /// Where the state in a database is.
@@ -35,6 +35,11 @@ pub(super) struct Meta {
 pub(super) fn read_meta(store: &dyn Store) -> Result<Option<Meta>, StoreError> {
     let row = store.get(Table::StateMeta, META_KEY)?;
     row.map(|row| decode_row(Table::StateMeta, &row)).transpose()
+}
+
+/// Writes where the state is.
+pub(super) fn put_meta(changes: &mut Changes, meta: &Meta) {
+    changes.put(Table::StateMeta, META_KEY, &meta.encode());
 }
 
 /// Executes the genesis and writes its state.
@@ -114,8 +119,14 @@ fn write(
         changes.put(Table::Slots, &slot_key(entry.slot), row);
         match entry.fate {
             Fate::Changed | Fate::Passed => {}
-            Fate::Created => index(entry, &mut |table, key, value| changes.put(table, key, value)),
-            Fate::Removed => index(entry, &mut |table, key, _| changes.delete(table, key)),
+            Fate::Created => {
+                index(entry.slot, &entry.key, &entry.value, &mut |table, key, value| {
+                    changes.put(table, key, value);
+                })
+            }
+            Fate::Removed => index(entry.slot, &entry.key, &entry.value, &mut |table, key, _| {
+                changes.delete(table, key);
+            }),
         }
     }
     plan.tree.persist(&mut changes);
@@ -129,20 +140,25 @@ fn write(
     };
     put_receipts(&mut changes, block.header.height, &row);
     let meta = Meta { chain: block.header.chain, committed: committed(block), slots };
-    changes.put(Table::StateMeta, META_KEY, &meta.encode());
+    put_meta(&mut changes, &meta);
     Ok(changes)
 }
 
 /// What a state entry is found by, as long as it is there.
-fn index(entry: &Dirty, note: &mut impl FnMut(Table, &[u8], &[u8])) {
-    note(Table::Keys, &entry.key.to_bytes(), &slot_key(entry.slot));
-    if let Some(expires_ms) = expiry(&entry.key, &entry.value) {
-        note(Table::Expiries, &expiry_key(expires_ms, &entry.key), &[]);
+pub(super) fn index(
+    slot: u64,
+    key: &Key,
+    value: &Value,
+    note: &mut impl FnMut(Table, &[u8], &[u8]),
+) {
+    note(Table::Keys, &key.to_bytes(), &slot_key(slot));
+    if let Some(expires_ms) = expiry(key, value) {
+        note(Table::Expiries, &expiry_key(expires_ms, key), &[]);
     }
-    if let Key::Account(id) = &entry.key {
+    if let Key::Account(id) = key {
         note(Table::Accounts, &account_key(&id.domain(), id.as_str()), &[]);
     }
-    if let (Key::Hold(id), Value::Hold(hold)) = (&entry.key, &entry.value) {
+    if let (Key::Hold(id), Value::Hold(hold)) = (key, value) {
         for party in [Some(&hold.from), Some(&hold.to), hold.arbiter.as_ref()].into_iter().flatten()
         {
             note(Table::Holds, &hold_key(party, Some(id)), &[]);

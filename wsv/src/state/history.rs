@@ -65,6 +65,12 @@ impl HistoryCursor {
         direction: u8::MAX,
     };
 
+    /// After everything of the block of a time, and before everything later: for pages that end
+    /// where the history of a node begins.
+    pub fn end_of(time_ms: u64) -> Self {
+        Self { time_ms, ..Self::LAST }
+    }
+
     fn to_bytes(self) -> [u8; CURSOR_BYTES] {
         let mut bytes = [0; CURSOR_BYTES];
         let (time, rest) = bytes.split_at_mut(8);
@@ -284,6 +290,33 @@ fn lines(
         Some(error) => Err(error),
         None => Ok(lines),
     }
+}
+
+/// The oldest line of an asset that is later than a time.
+pub fn first_after(
+    store: &dyn Store,
+    account: &AccountId,
+    asset: &AssetId,
+    time_ms: u64,
+) -> Result<Option<HistoryEntry>, StoreError> {
+    let mut found: Vec<(HistoryCursor, HistoryEntry)> = Vec::new();
+    for direction in [Direction::In, Direction::Out] {
+        let mut prefix = Vec::new();
+        write_prefix(&mut prefix, account, asset, direction);
+        let time_ms = time_ms.saturating_add(1);
+        let start = HistoryCursor { time_ms, index: 0, step: 0, part: 0, direction: 0 };
+        let start = [&prefix[..], &start.to_bytes()].concat();
+        let mut line = None;
+        store.scan(Table::History, &start, ScanOrder::Ascending, &mut |key, row| {
+            let place = key.strip_prefix(&prefix[..]).and_then(HistoryCursor::from_bytes);
+            line = place.map(|place| (place, decode_line(asset, direction, place, row)));
+            ControlFlow::Break(())
+        })?;
+        if let Some((place, line)) = line {
+            found.push((place, line?));
+        }
+    }
+    Ok(found.into_iter().min_by_key(|(place, _)| *place).map(|(_, line)| line))
 }
 
 fn decode_line(

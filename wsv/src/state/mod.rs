@@ -20,6 +20,7 @@ mod proof;
 mod reader;
 mod receipts;
 mod redo;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -60,10 +61,11 @@ pub use value::{
 use cache::Cache;
 use entries::Entries;
 use overlay::Overlay;
+use snapshot::Joined;
 use tree::StateTree;
 use window::Window;
 
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Table, are_empty};
 
 /// Why the state did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +142,13 @@ struct Head {
     marks: Arc<LeaderMarks>,
 }
 
+impl Head {
+    /// The next block is later than the last one, whatever the local clock says.
+    fn next_block_ms(&self, now_ms: u64) -> u64 {
+        now_ms.max(self.committed.timestamp_ms.saturating_add(1))
+    }
+}
+
 /// What the owner of the state shares with its readers.
 struct Shared {
     chain: ChainHash,
@@ -147,6 +156,8 @@ struct Shared {
     entries: Entries,
     head: RwLock<Arc<Head>>,
     window: RwLock<Window>,
+    /// The snapshot that brought this state, if one did.
+    joined: Option<Joined>,
 }
 
 impl Shared {
@@ -169,10 +180,13 @@ impl World {
         let chain = genesis.chain();
         let meta = match commit::read_meta(&*store)? {
             Some(meta) => meta,
+            // A genesis on top of what is left of a state would be neither.
+            None if !are_empty(&*store, Table::STATE)? => {
+                return Err(StoreError::Row { table: Table::StateMeta }.into());
+            }
             None => {
                 commit::write_genesis(store.clone(), genesis, chain)?;
-                commit::read_meta(&*store)?
-                    .ok_or(StoreError::Row { table: crate::store::Table::StateMeta })?
+                commit::read_meta(&*store)?.ok_or(StoreError::Row { table: Table::StateMeta })?
             }
         };
         if meta.chain != chain {
@@ -187,15 +201,18 @@ impl World {
         };
         let tree = StateTree::open(&*store, meta.slots)?;
         if tree.root() != meta.committed.result.state_root {
-            return Err(StoreError::Row { table: crate::store::Table::Subtrees }.into());
+            return Err(StoreError::Row { table: Table::Subtrees }.into());
         }
-        let window = redo::load_window(&*store, &meta.committed)?;
+        let joined = Joined::read(&*store)?;
+        let first = joined.as_ref().map_or(Height(0), |joined| joined.first);
+        let window = redo::load_window(&*store, &meta.committed, first)?;
         let shared = Shared {
             chain,
             store,
             entries,
             head: RwLock::new(Arc::new(head)),
             window: RwLock::new(window),
+            joined,
         };
         Ok(Self { shared: Arc::new(shared), tree })
     }

@@ -160,7 +160,7 @@ fn subtree_of(
     Ok((found, leaves))
 }
 
-fn subtree_roots(store: &dyn Store) -> Result<Vec<Digest256>, StoreError> {
+pub(super) fn subtree_roots(store: &dyn Store) -> Result<Vec<Digest256>, StoreError> {
     let mut roots = Vec::new();
     store.scan(Table::Subtrees, &[], ScanOrder::Ascending, &mut |_, row| {
         roots.push(decode_row(Table::Subtrees, row));

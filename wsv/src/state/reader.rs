@@ -19,15 +19,17 @@ use tonle_model::validators::ValidatorSet;
 
 use super::commit::{account_key, hold_key};
 use super::entries::ReadEntries;
-use super::history::{self, HistoryPage, HistoryQuery};
+use super::history::{self, Direction, HistoryPage, HistoryQuery};
 use super::instruction;
 use super::key::{InvoiceKey, Key};
 use super::receipts::{self, TransactionRecord};
+use super::snapshot::{self, CertifiedChanges, Joined};
 use super::totals;
 use super::value::{
     Account, Asset, Balance, Domain, Hold, Metadata, PaidInvoice, Proposal, Rights, Role, Value,
 };
 use super::{Committed, Shared, StateError};
+use crate::chain::ChainReader;
 use crate::store::{ScanOrder, StoreError, Table};
 
 /// Most assets of one account that a history without an asset looks through.
@@ -232,6 +234,22 @@ impl WorldReader {
         Ok(instruction::validators_at(&self.shared.entries, height)?)
     }
 
+    /// How the validators of a height came to follow those of the genesis.
+    pub fn certified_changes(
+        &self,
+        chain: &ChainReader,
+        until: Height,
+    ) -> Result<CertifiedChanges, StateError> {
+        let shared = &self.shared;
+        let chain = chain.shared_store();
+        Ok(snapshot::certified_changes(&shared.entries, &*shared.store, &*chain, until)?)
+    }
+
+    /// The snapshot that brought this state; `None` if all was executed from the genesis.
+    pub fn joined(&self) -> Option<&Joined> {
+        self.shared.joined.as_ref()
+    }
+
     /// A role.
     pub fn role(&self, id: &Name) -> Result<Option<Arc<Role>>, StateError> {
         Ok(self.shared.entries.role(id)?)
@@ -345,6 +363,26 @@ impl WorldReader {
             }
         };
         Ok(history::page(&*self.shared.store, query, &assets)?)
+    }
+
+    /// What an account owned of an asset at a time, told from what came after it: for a node whose
+    /// history begins in the middle.
+    pub fn owned_at(
+        &self,
+        account: &AccountId,
+        asset: &AssetId,
+        time_ms: u64,
+    ) -> Result<Option<Amount>, StateError> {
+        // The balance first: what changes it meanwhile has a line.
+        let now = self.balance(account, asset)?.unwrap_or_default();
+        let line = history::first_after(&*self.shared.store, account, asset, time_ms)?;
+        Ok(match line {
+            None => now.available.checked_add(now.held),
+            Some(line) => match line.direction {
+                Direction::In => line.balance.checked_sub(line.amount),
+                Direction::Out => line.balance.checked_add(line.amount),
+            },
+        })
     }
 
     /// Where a transaction is and what became of it; `None` if it is in no block, or void.

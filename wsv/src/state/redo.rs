@@ -15,17 +15,20 @@ use super::{Committed, StateError, World};
 use crate::chain::{ChainError, ChainReader};
 use crate::store::{Store, StoreError, Table};
 
-/// The longest life that the parameters may allow a transaction, in milliseconds.
-const TTL_MS_MAX: u64 = 600_000;
-
 /// What is used up, from the receipts of the last window. A transaction in a block of time t
 /// expires at t + drift + the longest life at the latest.
-pub(super) fn load_window(store: &dyn Store, committed: &Committed) -> Result<Window, StoreError> {
+/// Nothing before `first` is here, and nothing of it needed: a snapshot brings all of its window.
+pub(super) fn load_window(
+    store: &dyn Store,
+    committed: &Committed,
+    first: Height,
+) -> Result<Window, StoreError> {
     let mut window = Window::default();
     let mut height = Some(committed.height).filter(|_| !is_planted(Bug::ForgetUsed));
-    while let Some(at) = height {
+    while let Some(at) = height.filter(|at| *at >= first) {
         let row = receipts(store, at)?.ok_or(StoreError::Row { table: Table::Receipts })?;
-        if row.timestamp_ms + TTL_MS_MAX + limits::DRIFT_MS < committed.timestamp_ms {
+        let last_ms = row.timestamp_ms.saturating_add(limits::TTL_MS_MAX + limits::DRIFT_MS);
+        if last_ms < committed.timestamp_ms {
             break;
         }
         for used in &row.receipts {
@@ -54,7 +57,11 @@ impl World {
     fn check_on(&self, chain: &ChainReader) -> Result<(), StateError> {
         let committed = self.committed();
         if committed.height == Height(0) {
-            return Ok(());
+            // A chain that came with a snapshot has no blocks to make a state from.
+            return match chain.first_height().map_err(fatal)? > Height(1) {
+                true => Err(StoreError::Row { table: Table::StateMeta }.into()),
+                false => Ok(()),
+            };
         }
         match chain.height_of(&committed.block).map_err(fatal)? {
             Some(_) => Ok(()),

@@ -41,9 +41,22 @@ pub fn put_totals<'a>(
             None => Amount::ZERO,
         };
         let after = Amount::from_minor(before.minor().wrapping_add(sum));
-        changes.put(Table::Totals, &key, &after.encode());
+        put(changes, &key, after);
     }
     Ok(())
+}
+
+/// Writes the total of a domain, as a snapshot comes to it.
+pub fn put_total(changes: &mut Changes, asset: &AssetId, domain: &DomainId, total: Amount) {
+    put(changes, &key(asset.as_str(), domain.as_str()), total);
+}
+
+/// A domain that owns nothing has no row, whether or not it ever owned something.
+fn put(changes: &mut Changes, key: &[u8], total: Amount) {
+    match total == Amount::ZERO {
+        true => changes.delete(Table::Totals, key),
+        false => changes.put(Table::Totals, key, &total.encode()),
+    }
 }
 
 /// What the accounts of each domain own of an asset, in order of name, at most `limit` domains.

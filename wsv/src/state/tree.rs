@@ -18,7 +18,7 @@ use super::entries::{slot_key, slot_of};
 use crate::store::{Changes, ScanOrder, Store, StoreError, Table, decode_row};
 
 /// Levels of a subtree below its root.
-const SUBTREE_LEVELS: usize = 10;
+pub const SUBTREE_LEVELS: usize = 10;
 /// Slots of a subtree.
 pub const SUBTREE_SLOTS: u64 = 1 << SUBTREE_LEVELS;
 

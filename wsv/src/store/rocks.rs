@@ -12,13 +12,9 @@ use rocksdb::{
     WriteBatch, WriteOptions,
 };
 
+use super::lock::FilesLock;
+use super::logs::{self, Cut};
 use super::{Change, Changes, Database, Durability, ScanOrder, Store, StoreError, Table, Visit};
-
-impl From<rocksdb::Error> for StoreError {
-    fn from(error: rocksdb::Error) -> Self {
-        Self::Io(error.into_string())
-    }
-}
 
 // Together these bound what one database holds in memory (issue: RSS below 300 MB).
 /// Bytes of unflushed writes of one table.
@@ -55,33 +51,86 @@ const FILTER_BITS: f64 = 10.0;
 /// A database on disk.
 pub struct RocksStore {
     db: DB,
+    place: Place,
     tables: &'static [Table],
+    cut: Option<Cut>,
+}
+
+/// Which database, and where.
+struct Place {
+    database: Database,
+    path: String,
+}
+
+impl Place {
+    /// What went wrong there.
+    fn failed(&self, reason: impl ToString) -> StoreError {
+        let (database, path, reason) = (self.database, self.path.clone(), reason.to_string());
+        match reason.contains("While lock file") {
+            true => StoreError::InUse { path },
+            false => StoreError::Failed { database, path, reason },
+        }
+    }
 }
 
 impl RocksStore {
-    /// Opens or makes the database in a directory. Fails on damage that RocksDB can see, except a
-    /// torn tail of the log, and except lost writes of the state, which are redone.
+    /// Opens or makes the database in a directory. Fails on damage to its logs, and on what else
+    /// RocksDB can see, except a torn tail, and except lost writes of the state, which are redone.
     pub fn open(path: &Path, database: Database) -> Result<Self, StoreError> {
-        let tables = match database {
-            Database::Chain => Table::CHAIN,
-            Database::State => Table::STATE,
-        };
-        let mut cache = LruCacheOptions::default();
-        cache.set_capacity(BLOCK_CACHE_BYTES);
-        cache.set_num_shard_bits(BLOCK_CACHE_SHARD_BITS);
-        let cache = Cache::new_lru_cache_opts(&cache);
-        let families = tables
-            .iter()
-            .map(|table| ColumnFamilyDescriptor::new(table.name(), table_options(*table, &cache)));
-        let db = DB::open_cf_descriptors(&database_options(database), path, families)?;
-        Ok(Self { db, tables })
+        let place = Place { database, path: path.display().to_string() };
+        let lock = FilesLock::take(path)?;
+        let cut = logs::check(path, database).map_err(|damage| place.failed(damage))?;
+        drop(lock);
+        let (tables, families) = families(database);
+        let db = DB::open_cf_descriptors(&database_options(database), path, families)
+            .map_err(|error| place.failed(error))?;
+        Ok(Self { db, place, tables, cut })
+    }
+
+    /// The log whose end had to be given up, if any.
+    pub fn cut(&self) -> Option<&Cut> {
+        self.cut.as_ref()
+    }
+
+    /// Opens the database in a directory as it is now, beside whoever writes it; writes to this one
+    /// fail. Every file is held open, so that it stays readable when the writer has done with it.
+    /// `scratch` takes what RocksDB logs.
+    pub fn open_view(path: &Path, database: Database, scratch: &Path) -> Result<Self, StoreError> {
+        let place = Place { database, path: path.display().to_string() };
+        let (tables, families) = families(database);
+        let mut options = database_options(database);
+        options.create_if_missing(false);
+        options.create_missing_column_families(false);
+        options.set_max_open_files(-1);
+        // The writer may drop a log between the reading of the list and of the log.
+        options.set_track_and_verify_wals_in_manifest(false);
+        let db = DB::open_cf_descriptors_as_secondary(&options, path, scratch, families)
+            .map_err(|error| place.failed(error))?;
+        Ok(Self { db, place, tables, cut: None })
     }
 
     fn family(&self, table: Table) -> Result<&ColumnFamily, StoreError> {
-        self.db
-            .cf_handle(table.name())
-            .ok_or_else(|| StoreError::Io(format!("no table {} here", table.name())))
+        self.db.cf_handle(table.name()).ok_or_else(|| self.no_table(table))
     }
+
+    fn no_table(&self, table: Table) -> StoreError {
+        self.place.failed(format_args!("there is no table {}", table.name()))
+    }
+}
+
+/// The tables of a database and how they are kept, with one cache for all.
+fn families(database: Database) -> (&'static [Table], Vec<ColumnFamilyDescriptor>) {
+    let tables = match database {
+        Database::Chain => Table::CHAIN,
+        Database::State => Table::STATE,
+    };
+    let mut cache = LruCacheOptions::default();
+    cache.set_capacity(BLOCK_CACHE_BYTES);
+    cache.set_num_shard_bits(BLOCK_CACHE_SHARD_BITS);
+    let cache = Cache::new_lru_cache_opts(&cache);
+    let family =
+        |table: &Table| ColumnFamilyDescriptor::new(table.name(), table_options(*table, &cache));
+    (tables, tables.iter().map(family).collect())
 }
 
 fn database_options(database: Database) -> Options {
@@ -142,12 +191,16 @@ fn table_options(table: Table, cache: &Cache) -> Options {
 
 impl Store for RocksStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.db.get_cf(self.family(table)?, key)?)
+        self.db.get_cf(self.family(table)?, key).map_err(|error| self.place.failed(error))
     }
 
     fn multi_get(&self, table: Table, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         let values = self.db.batched_multi_get_cf(self.family(table)?, keys.iter().copied(), false);
-        values.into_iter().map(|value| Ok(value?.map(|slice| slice.to_vec()))).collect()
+        let value = |value: Result<Option<rocksdb::DBPinnableSlice<'_>>, _>| match value {
+            Ok(slice) => Ok(slice.map(|slice| slice.to_vec())),
+            Err(error) => Err(self.place.failed(error)),
+        };
+        values.into_iter().map(value).collect()
     }
 
     fn scan(
@@ -163,7 +216,7 @@ impl Store for RocksStore {
         };
         let mode = IteratorMode::From(start, direction);
         for row in self.db.iterator_cf(self.family(table)?, mode) {
-            let (key, value) = row?;
+            let (key, value) = row.map_err(|error| self.place.failed(error))?;
             if visit(&key, &value).is_break() {
                 break;
             }
@@ -182,7 +235,7 @@ impl Store for RocksStore {
             let position = self.tables.iter().position(|known| *known == table);
             let family = position
                 .and_then(|position| families.get(position))
-                .ok_or_else(|| StoreError::Io(format!("no table {} here", table.name())))?;
+                .ok_or_else(|| self.no_table(table))?;
             match change {
                 Change::Put { key, value } => batch.put_cf(*family, key, value),
                 Change::Delete { key } => batch.delete_cf(*family, key),
@@ -191,6 +244,6 @@ impl Store for RocksStore {
         }
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Synced);
-        Ok(self.db.write_opt(batch, &options)?)
+        self.db.write_opt(batch, &options).map_err(|error| self.place.failed(error))
     }
 }

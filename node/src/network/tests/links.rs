@@ -5,6 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use tonle_model::key::KeyPair;
 
+use super::cable::Cable;
 use super::harness::{Node, config, keys, localhost, pair, peer, runtime, silent_peer, wait_until};
 use crate::network::link::QUEUE_FRAMES_MAX;
 use crate::network::{FRAME_BYTES_MAX, Lane, SendError, Verdict};
@@ -183,6 +184,29 @@ fn a_restarted_peer_is_connected_again() {
         send(&low, &high_key, Lane::Consensus, &Bytes::from_static(b"status"));
         again.recorder.wait_frames(&low.key, Lane::Consensus, 1);
         high = Some(again);
+    }
+}
+
+/// After a cut nobody knows of, and however much waited to be sent.
+#[test]
+fn a_peer_that_was_cut_off_is_connected_again() {
+    let runtime = runtime();
+    let keys = keys(2);
+    let high = Node::start(&runtime, config(&keys[1], vec![silent_peer(&keys[0])]));
+    let cable = Cable::to(&runtime, high.address());
+    let low = Node::start(&runtime, config(&keys[0], vec![peer(&keys[1], cable.address())]));
+    for round in 0..3 {
+        for node in [&low, &high] {
+            node.recorder.wait("connecting again", |seen| seen.connected.len() == round + 1);
+        }
+        cable.cut();
+        let frame = numbered(0, FRAME_BYTES_MAX);
+        wait_until("filling", || {
+            low.handle.send(&keys[1].public_key(), Lane::Bulk, frame.clone()) != Ok(())
+        });
+        for node in [&low, &high] {
+            node.recorder.wait("noticing", |seen| seen.disconnected.len() == round + 1);
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Ledger {
     riel: BTreeMap<String, u128>,
     /// Where each payment was decided, and whether it was applied.
     fates: BTreeMap<TransactionHash, (Height, bool)>,
+    /// How many payments are decided up to each height.
+    decided: BTreeMap<Height, usize>,
     applied: u64,
 }
 
@@ -35,12 +37,18 @@ impl Ledger {
                 *riel.entry(to.to_string()).or_default() += minted;
             }
         }
-        Self { network: genesis.chain(), riel, fates: BTreeMap::new(), applied: 0 }
+        let (fates, decided) = (BTreeMap::new(), BTreeMap::new());
+        Self { network: genesis.chain(), riel, fates, decided, applied: 0 }
     }
 
     /// How many are applied.
     pub fn applied(&self) -> u64 {
         self.applied
+    }
+
+    /// How many are decided up to a height.
+    pub fn decided(&self, height: Height) -> usize {
+        self.decided.range(..=height).next_back().map_or(0, |(_, count)| *count)
     }
 
     /// Where a payment was decided, and whether it was applied.
@@ -77,6 +85,7 @@ impl Ledger {
                 self.pay(made.from.as_str(), made.to.as_str(), made.riel)?;
             }
         }
+        self.decided.insert(height, self.fates.len());
         Ok(())
     }
 

@@ -24,6 +24,8 @@ use tonle_model::receipt::{Outcome, RejectionCode};
 
 use crate::testing::{Draft, Net};
 
+pub use holds::{hold, locked};
+
 /// Expects a rejection that leaves the state as it was, with words for people.
 fn rejected(net: &mut Net, draft: Draft, code: RejectionCode) {
     let before = net.world.committed().result.state_root;

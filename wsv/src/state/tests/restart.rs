@@ -10,7 +10,7 @@ use tonle_model::transaction::SignedTransaction;
 use crate::chain::{ChainLog, ChainWrite, MemoryMark, OnLoss};
 use crate::memory::MemoryStore;
 use crate::state::{StateError, World};
-use crate::store::{Database, RocksStore, Store};
+use crate::store::{Changes, Database, Durability, RocksStore, Store, StoreError, Table};
 use crate::testing::{Net, finalization, genesis, genesis_named, next_header};
 
 #[test]
@@ -161,6 +161,20 @@ fn a_state_without_its_chain_is_noticed() {
     let empty = open_chain(Arc::new(MemoryStore::new()));
     let error = node.net.world.catch_up(&empty.reader()).unwrap_err();
     assert!(matches!(error, StateError::AheadOfChain { .. }), "{error}");
+}
+
+/// A shortened manifest has RocksDB make the tables anew that it does not know of.
+#[test]
+fn what_is_left_of_a_state_is_not_taken_for_none() {
+    let mut node = Node::new();
+    let draft = node.net.pay("sok@aclb", "dara@aclb", "khr#nbc", "1");
+    node.block(vec![draft.signed()]);
+    let mut changes = Changes::default();
+    changes.delete(Table::StateMeta, b"committed");
+    node.state.write(&changes, Durability::Synced).unwrap();
+    let Err(error) = World::open(node.state.clone(), &genesis()) else { panic!("opened") };
+    let lacks = StateError::from(StoreError::Row { table: Table::StateMeta });
+    assert_eq!(error.to_string(), lacks.to_string());
 }
 
 #[test]
