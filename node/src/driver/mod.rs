@@ -344,7 +344,8 @@ impl Driver {
     }
 
     /// Lets go of what expired while the height lasts. What a header names that may still be
-    /// decided stays: what the core holds, and what this validator may have voted for.
+    /// decided stays: what the core holds, what this validator may have voted for, and what others
+    /// decided (decision 0022).
     fn sweep(&mut self) {
         if self.now_ms < self.swept_ms.saturating_add(SWEEP_MS) {
             return;
@@ -352,6 +353,7 @@ impl Driver {
         self.swept_ms = self.now_ms;
         let held = self.parts.core.headers();
         let headers = held.chain(self.headers.values()).chain(self.unchecked.values());
+        let headers = headers.chain(self.ranges.headers());
         let named = headers.flat_map(|header| header.batches.iter());
         let named: HashSet<BatchDigest> = named.map(|reference| reference.digest).collect();
         let spent = self.parts.pool.drop_spent(spent_before(self.now_ms), &named);

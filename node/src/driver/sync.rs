@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tonle_consensus::Input;
+use tonle_model::block::Header;
 use tonle_model::key::PublicKey;
 use tonle_model::number::Height;
 use tonle_model::vote::VoteKind;
@@ -41,6 +42,12 @@ impl RangeBuffer {
     /// How many blocks are known to be ahead.
     pub(super) fn behind(&self) -> u64 {
         self.blocks.len() as u64
+    }
+
+    /// The headers of those that are final beyond doubt: their batches are kept until their turn.
+    pub(super) fn headers(&self) -> impl Iterator<Item = &Header> {
+        let proven = self.blocks.values().filter(|entry| entry.proof == Proof::Holds);
+        proven.map(|entry| &entry.block.0)
     }
 
     fn insert(&mut self, current: Height, block: FinalizedHeader, from: PublicKey) {
@@ -156,7 +163,6 @@ impl Driver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tonle_model::block::Header;
     use tonle_model::bounded::Bounded;
     use tonle_model::hash::ChainHash;
     use tonle_model::key::KeyPair;
@@ -183,6 +189,7 @@ mod tests {
         entry.proof = Proof::Holds;
         buffer.insert(Height(5), block(5, 3), liar);
         assert_eq!(buffer.blocks[&Height(5)].from, honest, "what is proven stays");
+        assert!(buffer.headers().map(|header| header.height).eq([Height(5)]));
     }
 
     #[test]
