@@ -23,7 +23,7 @@ pub fn two_faced(stage: &mut Stage, plan: &Plan) -> Outcome<Vec<Figure>> {
     let time_outs = stage.count_time_outs()?;
     HONEST.iter().try_for_each(|index| hears(stage, *index))?;
     stage.network.hold(3 * plan.fault())?;
-    let (failed, allowed, heights) = stage.time_outs_since(&time_outs)?;
+    let time_outs = stage.time_outs_since(&time_outs, plan)?;
     let exposed = HONEST.map(|index| exposes(stage, index));
     let exposed = exposed.into_iter().collect::<Outcome<Vec<usize>>>()?;
     let least = exposed.into_iter().min().unwrap_or_default();
@@ -34,7 +34,7 @@ pub fn two_faced(stage: &mut Stage, plan: &Plan) -> Outcome<Vec<Figure>> {
     Ok(vec![
         // Two proposals, two votes, a vote for a result beside one to leave: each did strike.
         Figure::count("kinds of lies told", done, Mark::AtLeast(DEEDS.len() as f64)),
-        Figure::new(format!("time-outs in {heights} heights"), failed, "", Mark::AtMost(allowed)),
+        time_outs,
         Figure::count(
             "heights at which each of the others exposes its two votes",
             least,

@@ -129,7 +129,7 @@ pub fn delay(stage: &mut Stage, plan: &Plan) -> Outcome<Vec<Figure>> {
         let book = stage.network.clients().book();
         (book.blocks_between(from, until), book.pace(from, until).unwrap_or_default())
     };
-    let (failed, _, _) = stage.time_outs_since(&time_outs)?;
+    let failed = stage.time_outs_since(&time_outs, plan)?.measured;
     stage.network.delay.set(Duration::ZERO);
     // Three hops: less than that, and the links were not slow.
     let hops = Mark::AtLeast(3.0 * DELAY.as_secs_f64());

@@ -50,14 +50,13 @@ pub fn wrong_clock(stage: &mut Stage, plan: &Plan) -> Outcome<Vec<Figure>> {
     let (time_outs, from) = (stage.count_time_outs()?, Instant::now());
     stage.network.hold(2 * plan.fault())?;
     let until = Instant::now();
-    let (failed, allowed, heights) = stage.time_outs_since(&time_outs)?;
+    let time_outs = stage.time_outs_since(&time_outs, plan)?;
     let book = stage.network.clients().book();
     let (gap, blocks) = (book.gap(from, until), book.blocks_between(from, until));
-    let heights = format!("time-outs in {heights} heights");
     Ok(vec![
         Figure::count("blocks", blocks, Mark::AtLeast(1.0)),
         Figure::within("longest gap in commits", gap, GAP_S),
-        Figure::new(heights, failed, "", Mark::AtMost(allowed)),
+        time_outs,
     ])
 }
 

@@ -57,9 +57,10 @@ impl Plan {
         Duration::from_secs(self.choose(4, 20))
     }
 
-    /// The mark of a throughput. A short pass measures for too short a time to be held to one.
-    pub fn at_least(&self, throughput: f64) -> Mark {
-        self.choose(Mark::Told, Mark::AtLeast(throughput))
+    /// The mark of what happens in some time, as a throughput. A short pass measures for too short a
+    /// time to be held to one.
+    pub fn over_time(&self, mark: Mark) -> Mark {
+        self.choose(Mark::Told, mark)
     }
 
     /// What strikes when; the same in every run, however much is paid.

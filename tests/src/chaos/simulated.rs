@@ -22,10 +22,15 @@ pub fn seeds(plan: &Plan) -> Outcome<Vec<Figure>> {
         some => format!("kinds of faults that never struck: {some:?}"),
     };
     // Few seeds cannot have them all.
-    let none = plan.choose(Mark::Told, Mark::AtMost(0.0));
+    let none = plan.over_time(Mark::AtMost(0.0));
     Ok(vec![
         Figure::new("seeds without a violation", summary.seeds as f64, "", Mark::Told),
         Figure::count(what, missing.len(), none),
-        Figure::new("times faster than real time", summary.speed(), "", plan.at_least(SPEED_MIN)),
+        Figure::new(
+            "times faster than real time",
+            summary.speed(),
+            "",
+            plan.over_time(Mark::AtLeast(SPEED_MIN)),
+        ),
     ])
 }

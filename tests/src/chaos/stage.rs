@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::EVERYONE;
+use super::figures::{Figure, Mark};
+use super::{EVERYONE, Plan};
 use crate::hosts::book::Crowd;
 use crate::hosts::load::{Load, Pace};
 use crate::hosts::network::Network;
@@ -94,16 +95,17 @@ impl Stage {
         seen.collect::<Outcome<Vec<_>>>().map(TimeOuts)
     }
 
-    /// The most that any of them that still runs saw since, how many one failing validator may
-    /// cause in so many heights, and how many heights those were.
-    pub fn time_outs_since(&self, start: &TimeOuts) -> Outcome<(f64, f64, f64)> {
+    /// The most that any of them that still runs saw since, held to what one failing validator may
+    /// cause in so many heights.
+    pub fn time_outs_since(&self, start: &TimeOuts, plan: &Plan) -> Outcome<Figure> {
         let left = start.0.iter().filter(|seen| self.running.contains(&seen.validator));
         let counts = left.map(|then| {
             let now = self.seen(then.validator)?;
             Ok((now.failed - then.failed, now.height - then.height))
         });
         let (failed, heights) = worst(&counts.collect::<Outcome<Vec<_>>>()?)?;
-        Ok((failed, allowed_in(heights), heights))
+        let mark = plan.over_time(Mark::AtMost(allowed_in(heights)));
+        Ok(Figure::new(format!("time-outs in {heights} heights"), failed, "", mark))
     }
 
     fn seen(&self, validator: usize) -> Outcome<Seen> {

@@ -40,13 +40,12 @@ pub fn leader_down(stage: &mut Stage, plan: &Plan) -> Outcome<Vec<Figure>> {
     stage.network.kill(DOWN)?;
     stage.running.retain(|index| *index != DOWN);
     let after = stage.saturate(plan.measure())?;
-    let (failed, allowed, heights) = stage.time_outs_since(&time_outs)?;
-    let heights = format!("time-outs in {heights} heights");
+    let time_outs = stage.time_outs_since(&time_outs, plan)?;
     Ok(vec![
         Figure::new("decided with all", before, "/s", Mark::Told),
         Figure::new("decided with one down", after, "/s", Mark::Told),
-        Figure::new("share", after / before, "", plan.at_least(DOWN_SHARE)),
-        Figure::new(heights, failed, "", Mark::AtMost(allowed)),
+        Figure::new("share", after / before, "", plan.over_time(Mark::AtLeast(DOWN_SHARE))),
+        time_outs,
     ])
 }
 
@@ -72,7 +71,7 @@ pub fn flood(stage: &mut Stage, plan: &Plan) -> Outcome<Vec<Figure>> {
         // A flood of which nothing is decided never came in.
         Figure::new("the flood", flooded, "/s", Mark::AtLeast(1.0)),
         Figure::new("the others beside it", beside, "/s", Mark::Told),
-        Figure::new("share", beside / alone, "", plan.at_least(FLOOD_SHARE)),
+        Figure::new("share", beside / alone, "", plan.over_time(Mark::AtLeast(FLOOD_SHARE))),
     ])
 }
 
@@ -96,7 +95,12 @@ pub fn join(stage: &mut Stage, plan: &Plan) -> Outcome<Vec<Figure>> {
     Ok(vec![
         Figure::count("payments in the chain", transactions, Mark::Told),
         Figure::new("joined, its start included, in", time.as_secs_f64(), "s", Mark::Told),
-        Figure::new("payments a second", rate, "/s", plan.at_least(JOIN_PER_SECOND)),
+        Figure::new(
+            "payments a second",
+            rate,
+            "/s",
+            plan.over_time(Mark::AtLeast(JOIN_PER_SECOND)),
+        ),
     ])
 }
 
