@@ -118,6 +118,7 @@ impl Board {
     }
 
     /// So many peers were dropped while this node joined.
+    #[cfg(feature = "disk")]
     pub(crate) fn add_dropped_sources(&self, count: u64) {
         (0..count).for_each(|_| self.count_dropped_source());
     }

@@ -41,7 +41,7 @@ impl World {
     }
 
     fn new() -> Self {
-        let mut node = Node::new();
+        let mut node = Node::default();
         commit(&mut node, Act::new("nbc@nbc", json!({ "register_domain": { "id": "wing" } })));
         let dollar = json!({ "id": "usd#nbc", "scale": 2, "supply_cap": null });
         commit(&mut node, Act::new("nbc@nbc", json!({ "register_asset": dollar })));

@@ -84,9 +84,9 @@ pub struct Node {
     last: u64,
 }
 
-impl Node {
+impl Default for Node {
     /// A node at its genesis.
-    pub fn new() -> Self {
+    fn default() -> Self {
         let genesis = genesis();
         let (state, chain) = (Arc::new(MemoryStore::new()), Arc::new(MemoryStore::new()));
         let world = World::open(state.clone(), &genesis).expect("a state");
@@ -95,7 +95,9 @@ impl Node {
         let log = log.expect("a chain");
         Self { genesis, world, log, state, chain, last: 0 }
     }
+}
 
+impl Node {
     /// One of the four validators leaves. After the first the others have other numbers; after the
     /// last they do not, and what these three sign looks like a certificate of all four.
     pub fn validator_leaves(&self, number: usize) -> Act {

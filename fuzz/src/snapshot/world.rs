@@ -61,7 +61,7 @@ impl World {
     }
 
     fn new() -> Self {
-        let mut node = Node::new();
+        let mut node = Node::default();
         let notes = json!({ "set_metadata": { "account": "sok@nbc", "key": "n", "value": "x" } });
         let forgets = json!({ "remove_metadata": { "account": "sok@nbc", "key": "n" } });
         let expires_ms = START_MS + 752_000;
