@@ -15,7 +15,7 @@ use crate::node::{Act, Node};
 use crate::to_json;
 
 fn node() -> Node {
-    let mut node = Node::new();
+    let mut node = Node::default();
     let leaves = node.validator_leaves(0);
     node.block(1_000, &[&[Act::pay("sok@nbc", "dara@nbc", "5").named("rent"), leaves]]);
     let void = Act::pay("dara@nbc", "sok@nbc", "1").signed_by("sok@nbc");
