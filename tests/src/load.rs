@@ -14,6 +14,9 @@ use crate::payments::payment;
 /// Longest wait for one of them to be decided.
 const WAIT: Duration = Duration::from_secs(20);
 
+/// Between two of them: a chain that grows as fast as it can takes ever longer to be read again.
+const PACE: Duration = Duration::from_millis(200);
+
 /// One payment after the other, through one validator.
 pub struct Payments {
     stop: Arc<AtomicBool>,
@@ -33,7 +36,9 @@ impl Payments {
                 let hash = transaction.payload.hash();
                 let status = runtime.block_on(async {
                     client.submit(&transaction).await.expect("a sound validator takes it");
-                    client.status(&hash, Some(WAIT)).await.expect("a sound validator answers")
+                    let status = client.status(&hash, Some(WAIT)).await;
+                    tokio::time::sleep(PACE).await;
+                    status.expect("a sound validator answers")
                 });
                 assert!(matches!(status, TransactionStatus::Committed { .. }), "{status:?}");
                 settled.push(hash);
