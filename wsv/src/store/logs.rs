@@ -435,7 +435,7 @@ mod tests {
     /// RocksDB's own reader does not come back from these.
     #[test]
     fn the_type_of_a_reused_log_is_damage() {
-        let (mut log, starts) = log(&[30, 20, 10]);
+        let (mut log, starts) = log(&[30, 20, 15]);
         log[starts[1] + 6] ^= 4;
         assert_eq!(cuts(&log), [None, Some(starts[1])]);
     }
@@ -443,7 +443,7 @@ mod tests {
     /// RocksDB's own reader says nothing of these.
     #[test]
     fn a_page_of_zeros_in_the_middle_is_damage() {
-        let (mut log, starts) = log(&[30, 33_000, 10, 20, 40_000, 7]);
+        let (mut log, starts) = log(&[30, 33_000, 10, 20, 40_000, 17]);
         log[starts[2]..starts[2] + 4_096].fill(0);
         assert_eq!(cuts(&log), [None, Some(starts[2])]);
     }
@@ -476,7 +476,7 @@ mod tests {
         log[starts[1] + 10] ^= 1;
         for database in [Database::Chain, Database::State] {
             let directory = Directory::with(&log);
-            directory.write("000010.log", &[]);
+            directory.write("000010.log", &self::log(&[30]).0);
             let error = directory.check(database).unwrap_err().to_string();
             assert!(error.contains("000005.log is damaged at byte 37 of 64"), "{error}");
         }
