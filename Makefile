@@ -1,5 +1,5 @@
 # `make help` lists the targets. One Cargo profile (release) and one target directory for all of
-# them: RocksDB compiles for a quarter of an hour per profile.
+# them: RocksDB compiles for a quarter of an hour or more per profile.
 
 CARGO ?= cargo
 export RUST_BACKTRACE ?= 1

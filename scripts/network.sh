@@ -9,7 +9,7 @@ build() {
         echo "cargo is missing. Install Rust from https://rustup.rs and try again." >&2
         exit 1
     fi
-    echo "Building (the first time RocksDB alone takes a quarter of an hour on two cores)"
+    echo "Building (the first time RocksDB alone takes a quarter to half an hour on two cores)"
     # The whole workspace, so that `make test` finds the same features built.
     cargo build --release --workspace --bins --locked
 }

@@ -31,17 +31,17 @@
 //!
 //! | Views | Byzantine | States seen | Different | Depth | Conditions of validators |
 //! |---|---|---|---|---|---|
-//! | 0 and 1 | 0 | 120,416 | 43,711 | 13 | 3,692 |
-//! | | 1 | 192,560 | 65,703 | 12 | 4,131 |
-//! | | 2 | 27,231 | 9,842 | 12 | 1,156 |
-//! | | 3 | 27,955 | 10,535 | 12 | 1,330 |
-//! | 0 to 2 | 0 | 11,680,933 | 3,986,526 | 19 | 69,290 |
-//! | | 1 | 14,532,765 | 4,729,134 | 18 | 56,095 |
-//! | | 2 | 25,659,413 | 7,397,626 | 18 | 83,696 |
-//! | | 3 | 2,940,777 | 969,213 | 18 | 19,513 |
+//! | 0 and 1 | 0 | 120,416 | 43,711 | 13 | 3,622 |
+//! | | 1 | 192,560 | 65,703 | 12 | 4,026 |
+//! | | 2 | 27,231 | 9,842 | 12 | 1,127 |
+//! | | 3 | 27,955 | 10,535 | 12 | 1,301 |
+//! | 0 to 2 | 0 | 11,681,113 | 3,986,666 | 19 | 68,558 |
+//! | | 1 | 14,532,855 | 4,729,194 | 18 | 55,497 |
+//! | | 2 | 25,659,413 | 7,397,626 | 18 | 82,535 |
+//! | | 3 | 2,940,831 | 969,255 | 18 | 19,244 |
 //!
 //! All are exhausted. `cargo test` runs those of two views and the last one: 33 s, all tests here
-//! together. The whole took 298 s and 4 GB, on two cores that had other work too:
+//! together. The whole took 308 s on two slow cores, and 4 GB when that was last measured:
 //!
 //! ```text
 //! TONLE_MODEL_VIEWS=3 cargo test --locked --release -p tonle-consensus --test model_check -- \
